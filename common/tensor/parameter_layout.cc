@@ -1,0 +1,61 @@
+#include "common/tensor/parameter_layout.h"
+
+#include <limits>
+#include <unordered_set>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+
+namespace skerry {
+namespace {
+
+constexpr size_t kTensorCountMax = 100'000;
+constexpr size_t kNameBytesMax = 256;
+constexpr size_t kElementCountMax = std::numeric_limits<int32_t>::max();
+
+}  // namespace
+
+size_t TensorShape::element_count() const {
+  size_t count = 1;
+  for (const int64_t size : sizes) count *= static_cast<size_t>(size);
+  return count;
+}
+
+absl::StatusOr<ParameterLayoutPtr> ParameterLayout::Create(std::vector<TensorShape> tensors) {
+  if (tensors.size() > kTensorCountMax) {
+    return absl::InvalidArgumentError(absl::StrCat("a model may have ", kTensorCountMax,
+                                                   " tensors at most, got ", tensors.size()));
+  }
+  auto layout = std::shared_ptr<ParameterLayout>(new ParameterLayout());
+  std::unordered_set<std::string> names;
+  size_t total = 0;
+  for (const TensorShape& tensor : tensors) {
+    if (tensor.name.empty() || tensor.name.size() > kNameBytesMax) {
+      return absl::InvalidArgumentError(absl::StrCat("a tensor name must have 1 to ", kNameBytesMax,
+                                                     " characters, got ", tensor.name.size()));
+    }
+    if (!names.insert(tensor.name).second) {
+      return absl::InvalidArgumentError(absl::StrCat("tensor ", tensor.name, " appears twice"));
+    }
+    size_t count = 1;
+    for (const int64_t size : tensor.sizes) {
+      if (size < 1 || static_cast<size_t>(size) > kElementCountMax / count) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            "tensor ", tensor.name, ": sizes must be at least 1 and their product at most ",
+            kElementCountMax, ", got ", size));
+      }
+      count *= static_cast<size_t>(size);
+    }
+    if (count > kElementCountMax - total) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("a model may have ", kElementCountMax, " parameters at most"));
+    }
+    layout->offsets_.push_back(total);
+    total += count;
+  }
+  layout->tensors_ = std::move(tensors);
+  layout->element_count_ = total;
+  return ParameterLayoutPtr(std::move(layout));
+}
+
+}  // namespace skerry
