@@ -6,8 +6,8 @@ namespace {
 class MachineClock final : public Clock {
  public:
   Instant Now() const override {
-    return Instant(std::chrono::duration_cast<Duration>(
-        std::chrono::steady_clock::now().time_since_epoch()));
+    return Instant(
+        std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch()));
   }
   int64_t WallUnixMs() const override {
     return std::chrono::duration_cast<std::chrono::milliseconds>(

@@ -18,9 +18,7 @@ struct MonotonicTime {
 using Duration = std::chrono::nanoseconds;
 using Instant = std::chrono::time_point<MonotonicTime, Duration>;
 
-inline double Seconds(Duration duration) {
-  return std::chrono::duration<double>(duration).count();
-}
+inline double Seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
 
 class Clock {
  public:

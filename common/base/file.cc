@@ -1,17 +1,17 @@
 #include "common/base/file.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <fcntl.h>
 #include <filesystem>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
+#include <fmt/format.h>
+
 #include "common/base/status.h"
 
 namespace skerry {
@@ -23,13 +23,13 @@ std::string ParentOf(const std::string& path) {
 }
 
 absl::Status TooLarge(const std::string& path, size_t bytes_max) {
-  return absl::ResourceExhaustedError(absl::StrCat(path, " is larger than ", bytes_max, " bytes"));
+  return absl::ResourceExhaustedError(fmt::format("{} is larger than {} bytes", path, bytes_max));
 }
 
 }  // namespace
 
 absl::Status ErrnoStatus(int error_number, std::string_view what) {
-  const std::string message = absl::StrCat(what, ": ", std::strerror(error_number));
+  const std::string message = fmt::format("{}: {}", what, std::strerror(error_number));
   switch (error_number) {
     case ENOENT:
       return absl::NotFoundError(message);
@@ -64,9 +64,9 @@ FileDescriptor& FileDescriptor::operator=(FileDescriptor&& other) noexcept {
 
 absl::StatusOr<AtomicFile> AtomicFile::Create(std::string path, unsigned mode) {
   static std::atomic<unsigned> counter{0};
-  std::string temporary = absl::StrCat(path, ".tmp-", ::getpid(), "-", counter.fetch_add(1));
+  std::string temporary = fmt::format("{}.tmp-{}-{}", path, ::getpid(), counter.fetch_add(1));
   FileDescriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
-  if (!file.is_open()) return ErrnoStatus(errno, absl::StrCat("cannot create ", temporary));
+  if (!file.is_open()) return ErrnoStatus(errno, fmt::format("cannot create {}", temporary));
   return AtomicFile(std::move(path), std::move(temporary), std::move(file));
 }
 
@@ -84,7 +84,7 @@ absl::Status AtomicFile::Write(std::span<const uint8_t> bytes) {
     const ssize_t written = ::write(file_.get(), bytes.data(), bytes.size());
     if (written < 0) {
       if (errno == EINTR) continue;
-      return ErrnoStatus(errno, absl::StrCat("cannot write ", path_temporary_));
+      return ErrnoStatus(errno, fmt::format("cannot write {}", path_temporary_));
     }
     bytes = bytes.subspan(static_cast<size_t>(written));
   }
@@ -94,10 +94,10 @@ absl::Status AtomicFile::Write(std::span<const uint8_t> bytes) {
 absl::Status AtomicFile::Commit() {
   SKERRY_ASSERT(!path_temporary_.empty());
   if (::fsync(file_.get()) != 0) {
-    return ErrnoStatus(errno, absl::StrCat("cannot sync ", path_temporary_));
+    return ErrnoStatus(errno, fmt::format("cannot sync {}", path_temporary_));
   }
   if (::rename(path_temporary_.c_str(), path_.c_str()) != 0) {
-    return ErrnoStatus(errno, absl::StrCat("cannot rename ", path_temporary_, " to ", path_));
+    return ErrnoStatus(errno, fmt::format("cannot rename {} to {}", path_temporary_, path_));
   }
   path_temporary_.clear();
   file_ = FileDescriptor();
@@ -106,11 +106,12 @@ absl::Status AtomicFile::Commit() {
 
 absl::StatusOr<std::string> ReadFile(const std::string& path, size_t bytes_max) {
   FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file.is_open()) return ErrnoStatus(errno, absl::StrCat("cannot open ", path));
+  if (!file.is_open()) return ErrnoStatus(errno, fmt::format("cannot open {}", path));
   struct stat info = {};
-  if (::fstat(file.get(), &info) != 0) return ErrnoStatus(errno, absl::StrCat("cannot stat ", path));
+  if (::fstat(file.get(), &info) != 0)
+    return ErrnoStatus(errno, fmt::format("cannot stat {}", path));
   if (S_ISDIR(info.st_mode)) {
-    return absl::InvalidArgumentError(absl::StrCat(path, " is a folder, expected a file"));
+    return absl::InvalidArgumentError(fmt::format("{} is a folder, expected a file", path));
   }
   const size_t size_hint = static_cast<size_t>(std::max<off_t>(info.st_size, 0));
   if (size_hint > bytes_max) return TooLarge(path, bytes_max);
@@ -125,7 +126,7 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, size_t bytes_max) 
     const int error_number = errno;
     content.resize(size_before + static_cast<size_t>(std::max<ssize_t>(got, 0)));
     if (got < 0 && error_number != EINTR) {
-      return ErrnoStatus(error_number, absl::StrCat("cannot read ", path));
+      return ErrnoStatus(error_number, fmt::format("cannot read {}", path));
     }
     if (got == 0) return content;
     if (content.size() > bytes_max) return TooLarge(path, bytes_max);
@@ -135,25 +136,24 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, size_t bytes_max) 
 
 absl::Status WriteFileAtomically(const std::string& path, std::string_view text, unsigned mode) {
   SKERRY_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path, mode));
-  SKERRY_RETURN_IF_ERROR(
-      file.Write({reinterpret_cast<const uint8_t*>(text.data()), text.size()}));
+  SKERRY_RETURN_IF_ERROR(file.Write({reinterpret_cast<const uint8_t*>(text.data()), text.size()}));
   return file.Commit();
 }
 
 absl::Status MakeDirectories(const std::string& path, unsigned mode) {
   std::error_code error;
   const bool is_new = std::filesystem::create_directories(path, error);
-  if (error) return ErrnoStatus(error.value(), absl::StrCat("cannot create folder ", path));
+  if (error) return ErrnoStatus(error.value(), fmt::format("cannot create folder {}", path));
   if (is_new && ::chmod(path.c_str(), mode) != 0) {
-    return ErrnoStatus(errno, absl::StrCat("cannot set permissions of ", path));
+    return ErrnoStatus(errno, fmt::format("cannot set permissions of {}", path));
   }
   return absl::OkStatus();
 }
 
 absl::Status SyncDirectory(const std::string& path) {
   FileDescriptor folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!folder.is_open()) return ErrnoStatus(errno, absl::StrCat("cannot open folder ", path));
-  if (::fsync(folder.get()) != 0) return ErrnoStatus(errno, absl::StrCat("cannot sync ", path));
+  if (!folder.is_open()) return ErrnoStatus(errno, fmt::format("cannot open folder {}", path));
+  if (::fsync(folder.get()) != 0) return ErrnoStatus(errno, fmt::format("cannot sync {}", path));
   return absl::OkStatus();
 }
 

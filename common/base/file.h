@@ -44,7 +44,9 @@ class AtomicFile {
 
  private:
   AtomicFile(std::string path, std::string path_temporary, FileDescriptor file)
-      : path_(std::move(path)), path_temporary_(std::move(path_temporary)), file_(std::move(file)) {}
+      : path_(std::move(path)),
+        path_temporary_(std::move(path_temporary)),
+        file_(std::move(file)) {}
   std::string path_;
   std::string path_temporary_;
   FileDescriptor file_;

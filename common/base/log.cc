@@ -33,8 +33,8 @@ void Write(spdlog::level::level_enum level, std::string_view message) {
 }  // namespace
 
 void SetUpLogging(std::string_view program, LogLevel level) {
-  auto logger = std::make_shared<spdlog::logger>(
-      std::string(program), std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  auto logger = std::make_shared<spdlog::logger>(std::string(program),
+                                                 std::make_shared<spdlog::sinks::stderr_sink_mt>());
   logger->set_pattern("%Y-%m-%d %H:%M:%S.%e %n %l: %v");
   switch (level) {
     case LogLevel::kDebug:

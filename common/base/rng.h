@@ -17,7 +17,8 @@ class Rng {
  public:
   explicit Rng(uint64_t seed);
 
-  // An independent stream for one purpose: Derive(seed, "partition"), Derive(seed, "cohort", round).
+  // An independent stream for one purpose: Derive(seed, "partition"), Derive(seed, "cohort",
+  // round).
   static Rng Derive(uint64_t seed, std::string_view label, uint64_t index = 0);
 
   uint64_t NextU64();

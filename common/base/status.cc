@@ -3,7 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "absl/strings/str_cat.h"
+#include <fmt/format.h>
 
 namespace skerry {
 
@@ -14,7 +14,7 @@ void AssertionFailed(const char* expression, const char* file, int line) {
 
 absl::Status Annotate(const absl::Status& status, std::string_view context) {
   if (status.ok()) return status;
-  return absl::Status(status.code(), absl::StrCat(context, ": ", status.message()));
+  return absl::Status(status.code(), fmt::format("{}: {}", context, std::string(status.message())));
 }
 
 }  // namespace skerry

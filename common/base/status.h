@@ -21,11 +21,11 @@ absl::Status Annotate(const absl::Status& status, std::string_view context);
 #define SKERRY_ASSERT(condition) \
   ((condition) ? static_cast<void>(0) : ::skerry::AssertionFailed(#condition, __FILE__, __LINE__))
 
-#define SKERRY_RETURN_IF_ERROR(expression)                            \
-  do {                                                                \
+#define SKERRY_RETURN_IF_ERROR(expression)                                \
+  do {                                                                    \
     if (absl::Status skerry_status = (expression); !skerry_status.ok()) { \
-      return skerry_status;                                           \
-    }                                                                 \
+      return skerry_status;                                               \
+    }                                                                     \
   } while (false)
 
 #define SKERRY_CONCAT_INNER(a, b) a##b

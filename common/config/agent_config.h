@@ -14,13 +14,13 @@ namespace skerry {
 // A node hosted by this process with its own data. `data.id` must equal the job's.
 struct HostedNodeConfig {
   std::string id;
-  DataConfig data;    // partition is unused: all of the data belongs to the node
+  DataConfig data;  // partition is unused: all of the data belongs to the node
   int line = 0;
 };
 
 struct IdentityConfig {
-  std::string process;     // name in the roster
-  std::string keys;        // folder made by `skerry-coordinator keys new`
+  std::string process;  // name in the roster
+  std::string keys;     // folder made by `skerry-coordinator keys new`
 };
 
 struct CoordinatorAddressConfig {
@@ -29,19 +29,19 @@ struct CoordinatorAddressConfig {
 };
 
 struct ResourcesConfig {
-  int64_t workers = 1;              // nodes trained at once
-  int64_t threads_per_worker = 1;   // 1 keeps results reproducible
-  int64_t upload_memory_mb = 256;   // finished uploads beyond this wait in an unlinked spool file
+  int64_t workers = 1;             // nodes trained at once
+  int64_t threads_per_worker = 1;  // 1 keeps results reproducible
+  int64_t upload_memory_mb = 256;  // finished uploads beyond this wait in an unlinked spool file
   std::string spool = "/tmp";
 };
 
 // What this site allows, whatever the coordinator says. Secure by default.
 struct SitePolicyConfig {
-  bool allow_plain = false;         // jobs without secure aggregation
+  bool allow_plain = false;  // jobs without secure aggregation
   int64_t cohort_min = 5;
   int64_t rounds_max = 10'000;
   int64_t local_epochs_max = 100;
-  std::vector<ModelName> models;    // empty: all
+  std::vector<ModelName> models;  // empty: all
 };
 
 struct AgentConfig {
@@ -49,7 +49,7 @@ struct AgentConfig {
   IdentityConfig identity;
   CoordinatorAddressConfig coordinator;
   std::vector<HostedNodeConfig> nodes;
-  std::string device = "cpu";       // or cuda:N
+  std::string device = "cpu";  // or cuda:N
   ResourcesConfig resources;
   SitePolicyConfig policy;
 };

@@ -20,31 +20,41 @@ using Milliseconds = std::chrono::milliseconds;
 enum class ModelName { kMlp, kCnn, kCnnSmall, kCnnSmallGn, kLayers };
 
 enum class LayerKind {
-  kLinear, kConv2d, kGroupNorm, kLayerNorm, kEmbedding,          // have parameters
-  kRelu, kGelu, kTanh, kMaxPool, kAvgPool, kFlatten, kDropout,   // have none
+  kLinear,
+  kConv2d,
+  kGroupNorm,
+  kLayerNorm,
+  kEmbedding,  // have parameters
+  kRelu,
+  kGelu,
+  kTanh,
+  kMaxPool,
+  kAvgPool,
+  kFlatten,
+  kDropout,  // have none
 };
 
 // One entry of model.layers. Only the fields of its kind are set; inputs follow from the layer
 // before (model_shapes.h).
 struct LayerConfig {
   LayerKind kind = LayerKind::kRelu;
-  int64_t out = 0;         // linear, conv2d: output features or channels
-  int64_t kernel = 0;      // conv2d, max_pool, avg_pool: square window
-  int64_t stride = 1;      // conv2d; pools default to `kernel`
-  int64_t padding = 0;     // conv2d, pools
-  int64_t groups = 0;      // group_norm
-  int64_t count = 0;       // embedding: rows
-  int64_t dimension = 0;   // embedding: columns
-  double rate = 0.0;       // dropout: probability of zero, [0, 1)
-  bool has_bias = true;    // linear, conv2d (YAML key: bias)
-  int line = 0;            // of the YAML, for error messages
+  int64_t out = 0;        // linear, conv2d: output features or channels
+  int64_t kernel = 0;     // conv2d, max_pool, avg_pool: square window
+  int64_t stride = 1;     // conv2d; pools default to `kernel`
+  int64_t padding = 0;    // conv2d, pools
+  int64_t groups = 0;     // group_norm
+  int64_t count = 0;      // embedding: rows
+  int64_t dimension = 0;  // embedding: columns
+  double rate = 0.0;      // dropout: probability of zero, [0, 1)
+  bool has_bias = true;   // linear, conv2d (YAML key: bias)
+  int line = 0;           // of the YAML, for error messages
 };
 
 struct ModelConfig {
   ModelName name = ModelName::kMlp;
-  std::vector<LayerConfig> layers;        // kLayers only
-  std::vector<int64_t> input;             // kLayers only: shape of one example, e.g. [13] or [1, 28, 28]
-  std::optional<std::string> initial;     // safetensors file on the coordinator
+  std::vector<LayerConfig> layers;  // kLayers only
+  std::vector<int64_t> input;       // kLayers only: shape of one example, e.g. [13] or [1, 28, 28]
+  std::optional<std::string> initial;  // safetensors file on the coordinator
   int line = 0;
 };
 
@@ -61,13 +71,13 @@ struct PartitionConfig {
 };
 
 struct DataConfig {
-  std::string id;                          // names the data in ledgers and policies
+  std::string id;  // names the data in ledgers and policies
   DatasetKind dataset = DatasetKind::kFashionMnist;
-  std::string path;                        // folder (fashion_mnist, mnist, idx, npy) or file (csv)
-  std::string label;                       // csv: name of the label column
-  std::optional<std::string> test_path;    // where the coordinator's test set is; absent: the
-                                           // t10k/test files beside the training files, if any
-  int64_t examples_max = 0;                // use at most so many training rows in all; 0: all
+  std::string path;                      // folder (fashion_mnist, mnist, idx, npy) or file (csv)
+  std::string label;                     // csv: name of the label column
+  std::optional<std::string> test_path;  // where the coordinator's test set is; absent: the
+                                         // t10k/test files beside the training files, if any
+  int64_t examples_max = 0;              // use at most so many training rows in all; 0: all
   PartitionConfig partition;
 };
 
@@ -79,15 +89,15 @@ enum class LossName { kCrossEntropy, kBce, kMse };
 struct OptimizerConfig {
   OptimizerName name = OptimizerName::kSgd;
   double learning_rate = 0.1;
-  double momentum = 0.0;       // sgd
-  double beta1 = 0.9;          // adam, adamw
-  double beta2 = 0.999;        // adam, adamw
-  double epsilon = 1e-8;       // adam, adamw
+  double momentum = 0.0;  // sgd
+  double beta1 = 0.9;     // adam, adamw
+  double beta2 = 0.999;   // adam, adamw
+  double epsilon = 1e-8;  // adam, adamw
   double weight_decay = 0.0;
 };
 
 struct TrainingConfig {
-  int64_t local_epochs = 1;    // 0 sends the model back untouched (measures the transport alone)
+  int64_t local_epochs = 1;  // 0 sends the model back untouched (measures the transport alone)
   int64_t batch_size = 32;
   OptimizerConfig optimizer;
   LossName loss = LossName::kCrossEntropy;
@@ -97,29 +107,29 @@ enum class StrategyName { kFedAvg, kFedProx, kFedAvgM, kFedAdam, kFedYogi, kFedA
 
 struct StrategyConfig {
   StrategyName name = StrategyName::kFedAvg;
-  double mu = 0.01;             // fedprox: weight of the proximal term, done by the agent
-  double learning_rate = 1.0;   // server learning rate; fedadam, fedyogi, fedadagrad default 0.01
-  double momentum = 0.9;        // fedavgm
-  double beta1 = 0.9;           // fedadam, fedyogi, fedadagrad
-  double beta2 = 0.99;          // fedadam, fedyogi
-  double tau = 1e-3;            // fedadam, fedyogi, fedadagrad: adaptivity
+  double mu = 0.01;            // fedprox: weight of the proximal term, done by the agent
+  double learning_rate = 1.0;  // server learning rate; fedadam, fedyogi, fedadagrad default 0.01
+  double momentum = 0.9;       // fedavgm
+  double beta1 = 0.9;          // fedadam, fedyogi, fedadagrad
+  double beta2 = 0.99;         // fedadam, fedyogi
+  double tau = 1e-3;           // fedadam, fedyogi, fedadagrad: adaptivity
 };
 
 // ---- the round --------------------------------------------------------------------------------
 
 struct RoundConfig {
   int64_t count = 10;
-  int64_t nodes = 8;                    // the roster the job is planned for
-  double cohort_fraction = 1.0;         // (0, 1]
-  double over_selection = 1.0;          // [1, 4]: invites so many times the cohort
-  int64_t quorum = 1;                   // updates without which a round cannot commit
-  Milliseconds stall_timeout{30'000};   // quorum met: nodes without progress for so long are cut
-  Milliseconds wait_timeout{900'000};   // quorum not met: how long the round waits
+  int64_t nodes = 8;                   // the roster the job is planned for
+  double cohort_fraction = 1.0;        // (0, 1]
+  double over_selection = 1.0;         // [1, 4]: invites so many times the cohort
+  int64_t quorum = 1;                  // updates without which a round cannot commit
+  Milliseconds stall_timeout{30'000};  // quorum met: nodes without progress for so long are cut
+  Milliseconds wait_timeout{900'000};  // quorum not met: how long the round waits
 };
 
 struct EncodingConfig {
-  double range = 8.0;          // each coordinate of an update is clamped to [-range, range]
-  int64_t weight_cap = 7500;   // a node's example count weighs at most so much
+  double range = 8.0;         // each coordinate of an update is clamped to [-range, range]
+  int64_t weight_cap = 7500;  // a node's example count weighs at most so much
 };
 
 struct PrivacyConfig {
@@ -132,20 +142,20 @@ struct SecAggConfig {
 };
 
 struct EvaluationConfig {
-  int64_t every_rounds = 1;    // on the coordinator's test set; 0: only after the last round
-  bool on_nodes = false;       // weighted, on each node's held-out rows, through the aggregate
-  double held_out = 0.1;       // on_nodes: fraction of a node's rows kept out of training
+  int64_t every_rounds = 1;  // on the coordinator's test set; 0: only after the last round
+  bool on_nodes = false;     // weighted, on each node's held-out rows, through the aggregate
+  double held_out = 0.1;     // on_nodes: fraction of a node's rows kept out of training
 };
 
 struct StorageConfig {
   int64_t checkpoint_every = 1;
-  int64_t keep_models = 5;     // newest so many checkpoints are kept; the last model always is
+  int64_t keep_models = 5;  // newest so many checkpoints are kept; the last model always is
 };
 
 struct TransportConfig {
-  std::string listen = "tcp://*:7700";   // or ipc://path
+  std::string listen = "tcp://*:7700";  // or ipc://path
   int64_t uploads_in_memory = 2;
-  int64_t slot_rate_min = 131'072;       // bytes a second; a slower upload moves to a spool file
+  int64_t slot_rate_min = 131'072;  // bytes a second; a slower upload moves to a spool file
   int64_t chunk_bytes = 262'144;
 };
 

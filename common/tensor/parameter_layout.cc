@@ -3,7 +3,8 @@
 #include <limits>
 #include <unordered_set>
 
-#include "absl/strings/str_cat.h"
+#include <fmt/format.h>
+
 #include "common/base/status.h"
 
 namespace skerry {
@@ -23,32 +24,32 @@ size_t TensorShape::element_count() const {
 
 absl::StatusOr<ParameterLayoutPtr> ParameterLayout::Create(std::vector<TensorShape> tensors) {
   if (tensors.size() > kTensorCountMax) {
-    return absl::InvalidArgumentError(absl::StrCat("a model may have ", kTensorCountMax,
-                                                   " tensors at most, got ", tensors.size()));
+    return absl::InvalidArgumentError(fmt::format("a model may have {} tensors at most, got {}",
+                                                  kTensorCountMax, tensors.size()));
   }
   auto layout = std::shared_ptr<ParameterLayout>(new ParameterLayout());
   std::unordered_set<std::string> names;
   size_t total = 0;
   for (const TensorShape& tensor : tensors) {
     if (tensor.name.empty() || tensor.name.size() > kNameBytesMax) {
-      return absl::InvalidArgumentError(absl::StrCat("a tensor name must have 1 to ", kNameBytesMax,
-                                                     " characters, got ", tensor.name.size()));
+      return absl::InvalidArgumentError(fmt::format(
+          "a tensor name must have 1 to {} characters, got {}", kNameBytesMax, tensor.name.size()));
     }
     if (!names.insert(tensor.name).second) {
-      return absl::InvalidArgumentError(absl::StrCat("tensor ", tensor.name, " appears twice"));
+      return absl::InvalidArgumentError(fmt::format("tensor {} appears twice", tensor.name));
     }
     size_t count = 1;
     for (const int64_t size : tensor.sizes) {
       if (size < 1 || static_cast<size_t>(size) > kElementCountMax / count) {
-        return absl::InvalidArgumentError(absl::StrCat(
-            "tensor ", tensor.name, ": sizes must be at least 1 and their product at most ",
-            kElementCountMax, ", got ", size));
+        return absl::InvalidArgumentError(
+            fmt::format("tensor {}: sizes must be at least 1 and their product at most {}, got {}",
+                        tensor.name, kElementCountMax, size));
       }
       count *= static_cast<size_t>(size);
     }
     if (count > kElementCountMax - total) {
       return absl::InvalidArgumentError(
-          absl::StrCat("a model may have ", kElementCountMax, " parameters at most"));
+          fmt::format("a model may have {} parameters at most", kElementCountMax));
     }
     layout->offsets_.push_back(total);
     total += count;

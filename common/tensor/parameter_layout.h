@@ -15,8 +15,8 @@
 namespace skerry {
 
 struct TensorShape {
-  std::string name;             // 1 to 256 characters, unique in a layout
-  std::vector<int64_t> sizes;   // each at least 1; empty means a scalar
+  std::string name;            // 1 to 256 characters, unique in a layout
+  std::vector<int64_t> sizes;  // each at least 1; empty means a scalar
   size_t element_count() const;
   bool operator==(const TensorShape&) const = default;
 };

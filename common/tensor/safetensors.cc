@@ -4,10 +4,9 @@
 #include <fstream>
 #include <optional>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "common/base/bytes.h"
 #include "common/base/file.h"
 
@@ -37,9 +36,10 @@ std::string HeaderFor(const ParameterLayout& layout, const SafetensorsMetadata& 
   for (size_t i = 0; i < layout.tensors().size(); ++i) {
     const TensorShape& tensor = layout.tensors()[i];
     const uint64_t begin = layout.offset(i) * sizeof(float);
-    header[tensor.name] = {{"dtype", "F32"},
-                           {"shape", tensor.sizes},
-                           {"data_offsets", {begin, begin + tensor.element_count() * sizeof(float)}}};
+    header[tensor.name] = {
+        {"dtype", "F32"},
+        {"shape", tensor.sizes},
+        {"data_offsets", {begin, begin + tensor.element_count() * sizeof(float)}}};
   }
   std::string text = header.empty() ? "{}" : header.dump();
   text.resize((text.size() + 7) / 8 * 8, ' ');  // the data section starts 8-byte aligned
@@ -49,7 +49,7 @@ std::string HeaderFor(const ParameterLayout& layout, const SafetensorsMetadata& 
 absl::StatusOr<TensorEntry> ParseEntry(const std::string& name, const Json& json,
                                        uint64_t data_bytes) {
   const auto bad = [&](std::string_view what) {
-    return absl::InvalidArgumentError(absl::StrCat("tensor ", name, ": ", what));
+    return absl::InvalidArgumentError(fmt::format("tensor {}: {}", name, what));
   };
   if (!json.is_object()) return bad("expected an object");
   const auto dtype = json.find("dtype");
@@ -61,7 +61,7 @@ absl::StatusOr<TensorEntry> ParseEntry(const std::string& name, const Json& json
     return bad("expected dtype, shape and two data_offsets");
   }
   if (*dtype != "F32") {
-    return bad(absl::StrCat("dtype must be F32, got ", dtype->get<std::string>()));
+    return bad(fmt::format("dtype must be F32, got {}", dtype->get<std::string>()));
   }
   TensorEntry entry;
   entry.shape.name = name;
@@ -77,8 +77,8 @@ absl::StatusOr<TensorEntry> ParseEntry(const std::string& name, const Json& json
   entry.begin = (*offsets)[0];
   entry.end = (*offsets)[1];
   if (entry.begin > entry.end || entry.end > data_bytes || entry.end - entry.begin != bytes) {
-    return bad(absl::StrCat("data_offsets [", entry.begin, ", ", entry.end, ") do not hold ", bytes,
-                            " bytes of the ", data_bytes, " in the file"));
+    return bad(fmt::format("data_offsets [{}, {}) do not hold {} bytes of the {} in the file",
+                           entry.begin, entry.end, bytes, data_bytes));
   }
   return entry;
 }
@@ -90,9 +90,9 @@ absl::StatusOr<Header> ReadHeader(std::ifstream& file, uint64_t file_bytes) {
   }
   const auto length = LoadLittleEndian<uint64_t>(length_bytes);
   if (length > kHeaderBytesMax || length > file_bytes - 8) {
-    return absl::InvalidArgumentError(absl::StrCat("header length ", length, " exceeds the file (",
-                                                   file_bytes, " bytes) or the limit of ",
-                                                   kHeaderBytesMax));
+    return absl::InvalidArgumentError(
+        fmt::format("header length {} exceeds the file ({} bytes) or the limit of {}", length,
+                    file_bytes, kHeaderBytesMax));
   }
   std::string text(length, '\0');
   if (!file.read(text.data(), static_cast<std::streamsize>(length))) {
@@ -108,7 +108,7 @@ absl::StatusOr<Header> ReadHeader(std::ifstream& file, uint64_t file_bytes) {
       if (!value.is_object()) return absl::InvalidArgumentError("__metadata__ is not an object");
       for (const auto& [key, text_value] : value.items()) {
         if (!text_value.is_string()) {
-          return absl::InvalidArgumentError(absl::StrCat("metadata ", key, " is not a string"));
+          return absl::InvalidArgumentError(fmt::format("metadata {} is not a string", key));
         }
         header.metadata[key] = text_value;
       }
@@ -122,15 +122,16 @@ absl::StatusOr<Header> ReadHeader(std::ifstream& file, uint64_t file_bytes) {
             [](const TensorEntry& a, const TensorEntry& b) { return a.begin < b.begin; });
   for (size_t i = 1; i < header.tensors.size(); ++i) {
     if (header.tensors[i].begin < header.tensors[i - 1].end) {
-      return absl::InvalidArgumentError(absl::StrCat("tensors ", header.tensors[i - 1].shape.name,
-                                                     " and ", header.tensors[i].shape.name,
-                                                     " overlap"));
+      return absl::InvalidArgumentError(fmt::format("tensors {} and {} overlap",
+                                                    header.tensors[i - 1].shape.name,
+                                                    header.tensors[i].shape.name));
     }
   }
   return header;
 }
 
-absl::StatusOr<std::vector<TensorEntry>> Match(const Header& header, const ParameterLayout& layout) {
+absl::StatusOr<std::vector<TensorEntry>> Match(const Header& header,
+                                               const ParameterLayout& layout) {
   std::map<std::string_view, const TensorEntry*> by_name;
   for (const TensorEntry& entry : header.tensors) by_name[entry.shape.name] = &entry;
   std::vector<TensorEntry> ordered;
@@ -138,21 +139,21 @@ absl::StatusOr<std::vector<TensorEntry>> Match(const Header& header, const Param
   for (const TensorShape& wanted : layout.tensors()) {
     const auto found = by_name.find(wanted.name);
     if (found == by_name.end()) {
-      problems.push_back(absl::StrCat(wanted.name, " is missing"));
+      problems.push_back(fmt::format("{} is missing", wanted.name));
       continue;
     }
     if (found->second->shape != wanted) {
-      problems.push_back(absl::StrCat(wanted.name, " must have shape [",
-                                      absl::StrJoin(wanted.sizes, ", "), "], got [",
-                                      absl::StrJoin(found->second->shape.sizes, ", "), "]"));
+      problems.push_back(fmt::format("{} must have shape [{}], got [{}]", wanted.name,
+                                     fmt::join(wanted.sizes, ", "),
+                                     fmt::join(found->second->shape.sizes, ", ")));
     }
     ordered.push_back(*found->second);
     by_name.erase(found);
   }
   for (const auto& [name, entry] : by_name) {
-    problems.push_back(absl::StrCat(name, " is not a parameter of this model"));
+    problems.push_back(fmt::format("{} is not a parameter of this model", name));
   }
-  if (!problems.empty()) return absl::InvalidArgumentError(absl::StrJoin(problems, "; "));
+  if (!problems.empty()) return absl::InvalidArgumentError(fmt::format("{}", fmt::join(problems, "; ")));
   return ordered;
 }
 
@@ -180,7 +181,7 @@ absl::StatusOr<SafetensorsFile> Read(const std::string& path,
     float* to = parameters.values().data() + (*layout)->offset(i);
     const auto bytes = static_cast<std::streamsize>(entries[i].end - entries[i].begin);
     if (!file.read(reinterpret_cast<char*>(to), bytes)) {
-      return absl::DataLossError(absl::StrCat("tensor ", entries[i].shape.name, " is truncated"));
+      return absl::DataLossError(fmt::format("tensor {} is truncated", entries[i].shape.name));
     }
   }
   return SafetensorsFile{std::move(parameters), std::move(header.metadata)};

@@ -1,0 +1,230 @@
+#include "common/protocol/codec.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "common/base/status.h"
+#include "common/protocol/limits.h"
+
+namespace skerry::protocol {
+namespace {
+
+using proto::Envelope;
+
+absl::Status Malformed(std::string_view message, std::string_view what) {
+  return absl::InvalidArgumentError(fmt::format("{}: {}", message, what));
+}
+
+// Node ids are names of files, log words and roster words alike.
+bool IsNodeId(const std::string& id) {
+  if (id.empty() || id.size() > kNodeIdBytesMax) return false;
+  return std::all_of(id.begin(), id.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           c == '.' || c == '_' || c == '-';
+  });
+}
+
+absl::Status CheckNode(std::string_view message, const std::string& id) {
+  if (IsNodeId(id)) return absl::OkStatus();
+  return Malformed(message, "a node id must be 1 to 64 characters of [A-Za-z0-9._-]");
+}
+
+template <typename Nodes, typename IdOf>
+absl::Status CheckNodes(std::string_view message, const Nodes& nodes, IdOf id_of) {
+  if (nodes.size() > kJoinNodesMax) {
+    return Malformed(message, fmt::format("at most {} nodes a message, got {}", kJoinNodesMax,
+                                          nodes.size()));
+  }
+  for (const auto& node : nodes) SKERRY_RETURN_IF_ERROR(CheckNode(message, id_of(node)));
+  return absl::OkStatus();
+}
+
+absl::Status CheckSize(std::string_view message, std::string_view field, size_t got,
+                       size_t expected) {
+  if (got == expected) return absl::OkStatus();
+  return Malformed(message, fmt::format("{} must have {} bytes, got {}", field, expected, got));
+}
+
+absl::Status CheckText(std::string_view message, std::string_view field, const std::string& text,
+                       size_t bytes_max) {
+  if (text.size() <= bytes_max) return absl::OkStatus();
+  return Malformed(message, fmt::format("{} may have {} bytes at most, got {}", field, bytes_max,
+                                        text.size()));
+}
+
+absl::Status Check(const proto::Hello& in) {
+  if (in.version_min() == 0 || in.version_min() > in.version_max()) {
+    return Malformed("Hello", fmt::format("version range {}..{} is empty", in.version_min(),
+                                          in.version_max()));
+  }
+  SKERRY_RETURN_IF_ERROR(CheckText("Hello", "software", in.software(), kSoftwareBytesMax));
+  return CheckNode("Hello", in.process());
+}
+
+absl::Status Check(const proto::Join& in) {
+  SKERRY_RETURN_IF_ERROR(
+      CheckNodes("Join", in.nodes(), [](const auto& node) -> const auto& { return node.node(); }));
+  for (const proto::NodeProof& proof : in.nodes()) {
+    SKERRY_RETURN_IF_ERROR(
+        CheckSize("Join", "signature", proof.signature().size(), kSignatureBytes));
+    if (proof.partition() < -1) return Malformed("Join", "partition must be -1 or more");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Check(const proto::Welcome& in) {
+  SKERRY_RETURN_IF_ERROR(CheckSize("Welcome", "nonce", in.nonce().size(), kNonceBytes));
+  SKERRY_RETURN_IF_ERROR(CheckSize("Welcome", "run_id", in.run_id().size(), 32));
+  return CheckSize("Welcome", "roster_hash", in.roster_hash().size(), kSha256Bytes);
+}
+
+absl::Status Check(const proto::RoundTask& in) {
+  SKERRY_RETURN_IF_ERROR(
+      CheckNodes("RoundTask", in.nodes(), [](const auto& id) -> const auto& { return id; }));
+  if (in.scale_bits() > 30) return Malformed("RoundTask", "scale_bits must be 0..30");
+  return CheckSize("RoundTask", "model_sha256", in.model_sha256().size(), kSha256Bytes);
+}
+
+absl::Status Check(const proto::Progress& in) {
+  return CheckNodes("Progress", in.nodes(),
+                    [](const auto& node) -> const auto& { return node.node(); });
+}
+
+absl::Status Check(const proto::JoinResult& in) {
+  return CheckNodes("JoinResult", in.nodes(),
+                    [](const auto& node) -> const auto& { return node.node(); });
+}
+
+absl::Status Check(const proto::UploadResult& in) {
+  return CheckNodes("UploadResult", in.nodes(),
+                    [](const auto& node) -> const auto& { return node.node(); });
+}
+
+absl::Status Check(const proto::Leave& in) {
+  return CheckNodes("Leave", in.nodes(), [](const auto& id) -> const auto& { return id; });
+}
+
+absl::Status Check(const proto::UploadOffer& in) { return CheckNode("UploadOffer", in.node()); }
+absl::Status Check(const proto::UploadChunk& in) { return CheckNode("UploadChunk", in.node()); }
+absl::Status Check(const proto::UploadGrant& in) { return CheckNode("UploadGrant", in.node()); }
+absl::Status Check(const proto::NodeFailure& in) { return CheckNode("NodeFailure", in.node()); }
+
+absl::Status Check(const proto::Refused& in) {
+  return CheckText("Refused", "detail", in.detail(), kDetailBytesMax);
+}
+
+absl::Status Check(const proto::JobEnd& in) {
+  return CheckText("JobEnd", "detail", in.detail(), kDetailBytesMax);
+}
+
+absl::Status CheckBody(const Envelope& envelope) {
+  switch (envelope.body_case()) {
+    case Envelope::kHello:
+      return Check(envelope.hello());
+    case Envelope::kJoin:
+      return Check(envelope.join());
+    case Envelope::kProgress:
+      return Check(envelope.progress());
+    case Envelope::kUploadOffer:
+      return Check(envelope.upload_offer());
+    case Envelope::kUploadChunk:
+      return Check(envelope.upload_chunk());
+    case Envelope::kNodeFailure:
+      return Check(envelope.node_failure());
+    case Envelope::kLeave:
+      return Check(envelope.leave());
+    case Envelope::kWelcome:
+      return Check(envelope.welcome());
+    case Envelope::kJoinResult:
+      return Check(envelope.join_result());
+    case Envelope::kRoundTask:
+      return Check(envelope.round_task());
+    case Envelope::kUploadGrant:
+      return Check(envelope.upload_grant());
+    case Envelope::kUploadResult:
+      return Check(envelope.upload_result());
+    case Envelope::kJobEnd:
+      return Check(envelope.job_end());
+    case Envelope::kRefused:
+      return Check(envelope.refused());
+    case Envelope::kModelRequest:
+    case Envelope::kModelChunk:
+    case Envelope::kRoundClosed:
+    case Envelope::kPing:
+      return absl::OkStatus();  // integers only: every value is well-formed
+    case Envelope::BODY_NOT_SET:
+      break;
+  }
+  return absl::InvalidArgumentError("Envelope: no body, or one this version does not know");
+}
+
+}  // namespace
+
+std::string Encode(const Envelope& envelope) { return envelope.SerializeAsString(); }
+
+absl::StatusOr<Envelope> Decode(std::span<const uint8_t> bytes) {
+  if (bytes.size() > kEnvelopeBytesMax) {
+    return absl::InvalidArgumentError(
+        fmt::format("Envelope: at most {} bytes, got {}", kEnvelopeBytesMax, bytes.size()));
+  }
+  Envelope envelope;
+  if (!envelope.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    return absl::InvalidArgumentError("Envelope: the bytes are not a skerry.proto.Envelope");
+  }
+  SKERRY_RETURN_IF_ERROR(CheckBody(envelope));
+  return envelope;
+}
+
+std::string Describe(proto::RejectReason reason) {
+  switch (reason) {
+    case proto::REJECT_REASON_VERSION:
+      return "no protocol version in common";
+    case proto::REJECT_REASON_MALFORMED:
+      return "malformed message";
+    case proto::REJECT_REASON_UNKNOWN_MESSAGE:
+      return "unknown message";
+    case proto::REJECT_REASON_OUT_OF_PHASE:
+      return "message out of phase";
+    case proto::REJECT_REASON_NOT_IN_ROSTER:
+      return "not in the roster";
+    case proto::REJECT_REASON_WRONG_PROCESS:
+      return "the roster gives the node to another process";
+    case proto::REJECT_REASON_BAD_SIGNATURE:
+      return "bad signature";
+    case proto::REJECT_REASON_REVOKED:
+      return "revoked";
+    case proto::REJECT_REASON_NODE_ELSEWHERE:
+      return "joined by a newer connection";
+    case proto::REJECT_REASON_NOT_INVITED:
+      return "not in this round's cohort";
+    case proto::REJECT_REASON_ROUND_CLOSED:
+      return "late: the round is closed";
+    case proto::REJECT_REASON_COHORT_FULL:
+      return "enough updates had arrived";
+    case proto::REJECT_REASON_WRONG_ROUND:
+      return "another round, attempt or run";
+    case proto::REJECT_REASON_WRONG_LENGTH:
+      return "wrong update length";
+    case proto::REJECT_REASON_DUPLICATE:
+      return "a second, different update";
+    case proto::REJECT_REASON_STALLED:
+      return "no progress for too long";
+    case proto::REJECT_REASON_POLICY:
+      return "not allowed by the site's policy";
+    case proto::REJECT_REASON_DATA:
+      return "the node's data cannot be used";
+    case proto::REJECT_REASON_NOT_FINITE:
+      return "training gave NaN or infinity";
+    case proto::REJECT_REASON_RESOURCES:
+      return "not enough memory or disk";
+    case proto::REJECT_REASON_MODEL_MISMATCH:
+      return "the model's bytes do not match their hash";
+    case proto::REJECT_REASON_INTERNAL:
+      return "internal error; see the agent's log";
+    default:
+      return "no reason given";
+  }
+}
+
+}  // namespace skerry::protocol
