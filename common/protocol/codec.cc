@@ -68,7 +68,6 @@ absl::Status Check(const proto::Join& in) {
   for (const proto::NodeProof& proof : in.nodes()) {
     SKERRY_RETURN_IF_ERROR(
         CheckSize("Join", "signature", proof.signature().size(), kSignatureBytes));
-    if (proof.partition() < -1) return Malformed("Join", "partition must be -1 or more");
   }
   return absl::OkStatus();
 }

@@ -1,0 +1,71 @@
+// The one output of the coordinator's machines. After each input the shell drains it in this
+// order: persist (one transaction, durable), send, work, uploads. Machines only append.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "coordinator/round/records.h"
+#include "skerry.pb.h"
+
+namespace skerry {
+
+// One message to one connection. `attach_model` puts the current model's bytes beside a RoundTask.
+struct OutgoingMessage {
+  PeerId peer;
+  proto::Envelope envelope;
+  bool attach_model = false;
+};
+
+// A finished upload whose bytes the shell holds under this name is to be added to the round's sum.
+struct AddUploadWork {
+  NodeId node;
+  RoundId round;
+  uint64_t content_id = 0;
+};
+
+// The sum is complete: decode it, apply the strategy, write a checkpoint if one is due. Comes back
+// as CommitDone. All AddUploadWork of the round was emitted before.
+struct CommitWork {
+  RoundId round;
+  uint32_t survivor_count = 0;
+};
+
+// Evaluate the newest model on the coordinator's test set. Comes back as EvaluationDone, maybe
+// rounds later; nothing waits for it but the end of the run.
+struct EvaluateWork {
+  ModelVersion version;
+};
+
+using Work = std::variant<AddUploadWork, CommitWork, EvaluateWork>;
+
+// Orders to the part of the shell that receives upload bytes.
+struct ReceiveUpload {    // take this offer; grants and chunks follow until it is complete
+  NodeId node;
+  PeerId peer;
+  RoundId round;
+  uint64_t content_id = 0;
+  uint64_t bytes = 0;
+  bool is_inline = false;  // all bytes came with the offer
+};
+struct DropUpload {       // forget what was received from this node
+  NodeId node;
+};
+struct DropAllUploads {}; // the round is over
+
+using UploadOrder = std::variant<ReceiveUpload, DropUpload, DropAllUploads>;
+
+struct Outbox {
+  std::vector<Record> persist;
+  std::vector<OutgoingMessage> send;
+  std::vector<Work> work;
+  std::vector<UploadOrder> uploads;
+
+  bool empty() const {
+    return persist.empty() && send.empty() && work.empty() && uploads.empty();
+  }
+};
+
+}  // namespace skerry
