@@ -47,6 +47,6 @@ MATCHER_P2(StatusIs, code, message, "") {
 #define ASSERT_OK_AND_ASSIGN_CONCAT(a, b) a##b
 #define ASSERT_OK_AND_ASSIGN_NAME(a, b) ASSERT_OK_AND_ASSIGN_CONCAT(a, b)
 // ASSERT_OK_AND_ASSIGN(auto value, MayFail());
-#define ASSERT_OK_AND_ASSIGN(declaration, expression)                                     \
-  ASSERT_OK_AND_ASSIGN_INNER(ASSERT_OK_AND_ASSIGN_NAME(skerry_test_result_, __LINE__),    \
+#define ASSERT_OK_AND_ASSIGN(declaration, expression)                                  \
+  ASSERT_OK_AND_ASSIGN_INNER(ASSERT_OK_AND_ASSIGN_NAME(skerry_test_result_, __LINE__), \
                              declaration, expression)
