@@ -33,7 +33,7 @@ TEST(CodecTest, MessageIsReadBack) {
   EXPECT_EQ(envelope.hello().version_max(), 3u);
 }
 
-// The worked example of README.md, byte by byte: field 6 (node_failure), length 13; inside it
+// The worked example of README.md, byte by byte: field 7 (node_failure), 11 bytes; inside it
 // field 1 "n-1", field 2 = 2, field 3 = 1, field 4 = 41 (REJECT_REASON_DATA).
 TEST(CodecTest, WorkedExampleOfTheReadmeIsPinned) {
   Envelope envelope;
@@ -66,8 +66,9 @@ TEST(CodecTest, EmptyVersionRangeIsRefused) {
 }
 
 TEST(CodecTest, NodeIdsOutsideTheAlphabetAreRefused) {
-  for (const std::string id :
-       {"", "a b", "../x", "a\n", "\xc3\xa9", std::string(65, 'a').c_str()}) {
+  const std::vector<std::string> bad_ids = {"",    "a b",      "../x",
+                                            "a\n", "\xc3\xa9", std::string(65, 'a')};
+  for (const std::string& id : bad_ids) {
     Envelope envelope;
     envelope.mutable_upload_offer()->set_node(id);
     EXPECT_THAT(RoundTrip(envelope), StatusIs(absl::StatusCode::kInvalidArgument)) << id;
