@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <fmt/format.h>
+#include <google/protobuf/stubs/common.h>
 
 #include "common/base/status.h"
 #include "common/protocol/limits.h"
@@ -20,8 +21,8 @@ absl::Status Malformed(std::string_view message, std::string_view what) {
 bool IsNodeId(const std::string& id) {
   if (id.empty() || id.size() > kNodeIdBytesMax) return false;
   return std::all_of(id.begin(), id.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           c == '.' || c == '_' || c == '-';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-';
   });
 }
 
@@ -33,8 +34,8 @@ absl::Status CheckNode(std::string_view message, const std::string& id) {
 template <typename Nodes, typename IdOf>
 absl::Status CheckNodes(std::string_view message, const Nodes& nodes, IdOf id_of) {
   if (nodes.size() > kJoinNodesMax) {
-    return Malformed(message, fmt::format("at most {} nodes a message, got {}", kJoinNodesMax,
-                                          nodes.size()));
+    return Malformed(
+        message, fmt::format("at most {} nodes a message, got {}", kJoinNodesMax, nodes.size()));
   }
   for (const auto& node : nodes) SKERRY_RETURN_IF_ERROR(CheckNode(message, id_of(node)));
   return absl::OkStatus();
@@ -49,22 +50,22 @@ absl::Status CheckSize(std::string_view message, std::string_view field, size_t 
 absl::Status CheckText(std::string_view message, std::string_view field, const std::string& text,
                        size_t bytes_max) {
   if (text.size() <= bytes_max) return absl::OkStatus();
-  return Malformed(message, fmt::format("{} may have {} bytes at most, got {}", field, bytes_max,
-                                        text.size()));
+  return Malformed(
+      message, fmt::format("{} may have {} bytes at most, got {}", field, bytes_max, text.size()));
 }
 
 absl::Status Check(const proto::Hello& in) {
   if (in.version_min() == 0 || in.version_min() > in.version_max()) {
-    return Malformed("Hello", fmt::format("version range {}..{} is empty", in.version_min(),
-                                          in.version_max()));
+    return Malformed(
+        "Hello", fmt::format("version range {}..{} is empty", in.version_min(), in.version_max()));
   }
   SKERRY_RETURN_IF_ERROR(CheckText("Hello", "software", in.software(), kSoftwareBytesMax));
   return CheckNode("Hello", in.process());
 }
 
 absl::Status Check(const proto::Join& in) {
-  SKERRY_RETURN_IF_ERROR(
-      CheckNodes("Join", in.nodes(), [](const auto& node) -> const auto& { return node.node(); }));
+  SKERRY_RETURN_IF_ERROR(CheckNodes(
+      "Join", in.nodes(), [](const auto& node) -> const auto& { return node.node(); }));
   for (const proto::NodeProof& proof : in.nodes()) {
     SKERRY_RETURN_IF_ERROR(
         CheckSize("Join", "signature", proof.signature().size(), kSignatureBytes));
@@ -79,29 +80,30 @@ absl::Status Check(const proto::Welcome& in) {
 }
 
 absl::Status Check(const proto::RoundTask& in) {
-  SKERRY_RETURN_IF_ERROR(
-      CheckNodes("RoundTask", in.nodes(), [](const auto& id) -> const auto& { return id; }));
+  SKERRY_RETURN_IF_ERROR(CheckNodes(
+      "RoundTask", in.nodes(), [](const auto& id) -> const auto& { return id; }));
   if (in.scale_bits() > 30) return Malformed("RoundTask", "scale_bits must be 0..30");
   return CheckSize("RoundTask", "model_sha256", in.model_sha256().size(), kSha256Bytes);
 }
 
 absl::Status Check(const proto::Progress& in) {
-  return CheckNodes("Progress", in.nodes(),
-                    [](const auto& node) -> const auto& { return node.node(); });
+  return CheckNodes(
+      "Progress", in.nodes(), [](const auto& node) -> const auto& { return node.node(); });
 }
 
 absl::Status Check(const proto::JoinResult& in) {
-  return CheckNodes("JoinResult", in.nodes(),
-                    [](const auto& node) -> const auto& { return node.node(); });
+  return CheckNodes(
+      "JoinResult", in.nodes(), [](const auto& node) -> const auto& { return node.node(); });
 }
 
 absl::Status Check(const proto::UploadResult& in) {
-  return CheckNodes("UploadResult", in.nodes(),
-                    [](const auto& node) -> const auto& { return node.node(); });
+  return CheckNodes(
+      "UploadResult", in.nodes(), [](const auto& node) -> const auto& { return node.node(); });
 }
 
 absl::Status Check(const proto::Leave& in) {
-  return CheckNodes("Leave", in.nodes(), [](const auto& id) -> const auto& { return id; });
+  return CheckNodes(
+      "Leave", in.nodes(), [](const auto& id) -> const auto& { return id; });
 }
 
 absl::Status Check(const proto::UploadOffer& in) { return CheckNode("UploadOffer", in.node()); }
@@ -158,11 +160,23 @@ absl::Status CheckBody(const Envelope& envelope) {
   return absl::InvalidArgumentError("Envelope: no body, or one this version does not know");
 }
 
+// A peer's malformed bytes must not write to our stderr; the returned status says it all. From
+// version 22 on protobuf logs through abseil and says nothing about parse errors of this kind.
+void SilenceParser() {
+#if GOOGLE_PROTOBUF_VERSION < 4022000
+  [[maybe_unused]] static const bool is_silent = [] {
+    google::protobuf::SetLogHandler(nullptr);
+    return true;
+  }();
+#endif
+}
+
 }  // namespace
 
 std::string Encode(const Envelope& envelope) { return envelope.SerializeAsString(); }
 
 absl::StatusOr<Envelope> Decode(std::span<const uint8_t> bytes) {
+  SilenceParser();
   if (bytes.size() > kEnvelopeBytesMax) {
     return absl::InvalidArgumentError(
         fmt::format("Envelope: at most {} bytes, got {}", kEnvelopeBytesMax, bytes.size()));

@@ -153,7 +153,8 @@ absl::StatusOr<std::vector<TensorEntry>> Match(const Header& header,
   for (const auto& [name, entry] : by_name) {
     problems.push_back(fmt::format("{} is not a parameter of this model", name));
   }
-  if (!problems.empty()) return absl::InvalidArgumentError(fmt::format("{}", fmt::join(problems, "; ")));
+  if (!problems.empty())
+    return absl::InvalidArgumentError(fmt::format("{}", fmt::join(problems, "; ")));
   return ordered;
 }
 
