@@ -16,16 +16,19 @@ struct HostedNodeConfig {
   std::string id;
   DataConfig data;  // partition is unused: all of the data belongs to the node
   int line = 0;
+  bool operator==(const HostedNodeConfig&) const = default;
 };
 
 struct IdentityConfig {
   std::string process;  // name in the roster
   std::string keys;     // folder made by `skerry-coordinator keys new`
+  bool operator==(const IdentityConfig&) const = default;
 };
 
 struct CoordinatorAddressConfig {
   std::string address;                    // tcp://host:port or ipc://path
   std::optional<std::string> public_key;  // CURVE, Z85, 40 characters; required on TCP
+  bool operator==(const CoordinatorAddressConfig&) const = default;
 };
 
 struct ResourcesConfig {
@@ -33,6 +36,7 @@ struct ResourcesConfig {
   int64_t threads_per_worker = 1;  // 1 keeps results reproducible
   int64_t upload_memory_mb = 256;  // finished uploads beyond this wait in an unlinked spool file
   std::string spool = "/tmp";
+  bool operator==(const ResourcesConfig&) const = default;
 };
 
 // What this site allows, whatever the coordinator says. Secure by default.
@@ -42,6 +46,7 @@ struct SitePolicyConfig {
   int64_t rounds_max = 10'000;
   int64_t local_epochs_max = 100;
   std::vector<ModelName> models;  // empty: all
+  bool operator==(const SitePolicyConfig&) const = default;
 };
 
 struct AgentConfig {
@@ -52,6 +57,7 @@ struct AgentConfig {
   std::string device = "cpu";  // or cuda:N
   ResourcesConfig resources;
   SitePolicyConfig policy;
+  bool operator==(const AgentConfig&) const = default;
 };
 
 }  // namespace skerry

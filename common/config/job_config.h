@@ -48,6 +48,7 @@ struct LayerConfig {
   double rate = 0.0;      // dropout: probability of zero, [0, 1)
   bool has_bias = true;   // linear, conv2d (YAML key: bias)
   int line = 0;           // of the YAML, for error messages
+  bool operator==(const LayerConfig&) const = default;
 };
 
 struct ModelConfig {
@@ -56,6 +57,7 @@ struct ModelConfig {
   std::vector<int64_t> input;       // kLayers only: shape of one example, e.g. [13] or [1, 28, 28]
   std::optional<std::string> initial;  // safetensors file on the coordinator
   int line = 0;
+  bool operator==(const ModelConfig&) const = default;
 };
 
 // ---- data -------------------------------------------------------------------------------------
@@ -67,7 +69,8 @@ struct PartitionConfig {
   PartitionScheme scheme = PartitionScheme::kIid;
   double alpha = 0.5;           // dirichlet, > 0
   int64_t shards_per_node = 2;  // shards (YAML key: per_node)
-  std::string column;           // column (CSV): one node per distinct value, in sorted order
+  std::string column;           // column (CSV; YAML key: name): one node per distinct value, sorted
+  bool operator==(const PartitionConfig&) const = default;
 };
 
 struct DataConfig {
@@ -79,6 +82,7 @@ struct DataConfig {
                                          // t10k/test files beside the training files, if any
   int64_t examples_max = 0;              // use at most so many training rows in all; 0: all
   PartitionConfig partition;
+  bool operator==(const DataConfig&) const = default;
 };
 
 // ---- training and strategy --------------------------------------------------------------------
@@ -94,6 +98,7 @@ struct OptimizerConfig {
   double beta2 = 0.999;   // adam, adamw
   double epsilon = 1e-8;  // adam, adamw
   double weight_decay = 0.0;
+  bool operator==(const OptimizerConfig&) const = default;
 };
 
 struct TrainingConfig {
@@ -101,6 +106,7 @@ struct TrainingConfig {
   int64_t batch_size = 32;
   OptimizerConfig optimizer;
   LossName loss = LossName::kCrossEntropy;
+  bool operator==(const TrainingConfig&) const = default;
 };
 
 enum class StrategyName { kFedAvg, kFedProx, kFedAvgM, kFedAdam, kFedYogi, kFedAdagrad };
@@ -113,7 +119,11 @@ struct StrategyConfig {
   double beta1 = 0.9;          // fedadam, fedyogi, fedadagrad
   double beta2 = 0.99;         // fedadam, fedyogi
   double tau = 1e-3;           // fedadam, fedyogi, fedadagrad: adaptivity
+  bool operator==(const StrategyConfig&) const = default;
 };
+
+// fedadam, fedyogi, fedadagrad: Reddi et al. 2021, "Adaptive Federated Optimization".
+bool IsAdaptive(StrategyName name);
 
 // ---- the round --------------------------------------------------------------------------------
 
@@ -125,31 +135,58 @@ struct RoundConfig {
   int64_t quorum = 1;                  // updates without which a round cannot commit
   Milliseconds stall_timeout{30'000};  // quorum met: nodes without progress for so long are cut
   Milliseconds wait_timeout{900'000};  // quorum not met: how long the round waits
+  bool operator==(const RoundConfig&) const = default;
 };
 
 struct EncodingConfig {
   double range = 8.0;         // each coordinate of an update is clamped to [-range, range]
   int64_t weight_cap = 7500;  // a node's example count weighs at most so much
+  bool operator==(const EncodingConfig&) const = default;
+};
+
+enum class PrivacyUnit { kRecord, kClient };
+enum class Adjacency { kAddRemove, kReplaceOne };
+enum class NoisePlacement { kDistributed, kAgent, kCoordinator };
+enum class SamplingScheme { kPoisson, kFixed };
+
+struct SamplingConfig {
+  SamplingScheme scheme = SamplingScheme::kPoisson;
+  double rate = 0.01;  // (0, 1]: share of the unit (records or clients) in one step
+  bool operator==(const SamplingConfig&) const = default;
 };
 
 struct PrivacyConfig {
   bool enabled = false;
+  PrivacyUnit unit = PrivacyUnit::kRecord;
+  double epsilon = 2.0;
+  double delta = 1e-5;
+  Adjacency adjacency = Adjacency::kAddRemove;
+  NoisePlacement placement = NoisePlacement::kAgent;
+  double clip_norm = 1.0;
+  SamplingConfig sampling;
+  bool operator==(const PrivacyConfig&) const = default;
 };
 
 struct SecAggConfig {
   bool enabled = false;
-  int ring_bits = 32;
+  int64_t colluders = 0;          // nodes that may conspire with the coordinator
+  int64_t dropout_tolerance = 0;  // nodes that may leave in the middle of a round
+  int64_t min_survivors = 1;      // updates below which no sum is opened
+  int64_t ring_bits = 32;
+  bool operator==(const SecAggConfig&) const = default;
 };
 
 struct EvaluationConfig {
   int64_t every_rounds = 1;  // on the coordinator's test set; 0: only after the last round
   bool on_nodes = false;     // weighted, on each node's held-out rows, through the aggregate
   double held_out = 0.1;     // on_nodes: fraction of a node's rows kept out of training
+  bool operator==(const EvaluationConfig&) const = default;
 };
 
 struct StorageConfig {
   int64_t checkpoint_every = 1;
   int64_t keep_models = 5;  // newest so many checkpoints are kept; the last model always is
+  bool operator==(const StorageConfig&) const = default;
 };
 
 struct TransportConfig {
@@ -157,6 +194,7 @@ struct TransportConfig {
   int64_t uploads_in_memory = 2;
   int64_t slot_rate_min = 131'072;  // bytes a second; a slower upload moves to a spool file
   int64_t chunk_bytes = 262'144;
+  bool operator==(const TransportConfig&) const = default;
 };
 
 struct JobConfig {
@@ -173,6 +211,7 @@ struct JobConfig {
   EvaluationConfig evaluation;
   StorageConfig storage;
   TransportConfig transport;
+  bool operator==(const JobConfig&) const = default;
 };
 
 // Nodes a round needs updates from: round(cohort_fraction * nodes), at least 1.

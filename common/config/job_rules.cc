@@ -1,0 +1,126 @@
+#include "common/config/job_rules.h"
+
+#include <functional>
+#include <numeric>
+
+#include <fmt/format.h>
+
+#include "common/config/config_words.h"
+#include "common/config/data_section.h"
+#include "common/config/model_shapes.h"
+
+namespace skerry {
+namespace {
+
+constexpr int64_t kImageValues = 28 * 28;
+
+void CheckRound(const RoundConfig& round, ConfigDiagnostics& diagnostics) {
+  if (!diagnostics.IsSound({"round.nodes", "round.cohort_fraction"})) return;
+  const int64_t cohort = CohortSize(round);
+  if (diagnostics.IsSound({"round.quorum"}) && round.quorum > cohort) {
+    diagnostics.Add("round.quorum",
+                    fmt::format("must be at most {}, the cohort (cohort_fraction {} of {} nodes), "
+                                "got {}",
+                                cohort, round.cohort_fraction, round.nodes, round.quorum));
+  }
+  const double wanted = static_cast<double>(cohort) * round.over_selection;
+  if (diagnostics.IsSound({"round.over_selection"}) &&
+      wanted > static_cast<double>(round.nodes) + 1e-9) {
+    diagnostics.Add("round.over_selection",
+                    fmt::format("{} invites {} times a cohort of {}, more than the {} nodes there "
+                                "are: lower it or round.cohort_fraction",
+                                round.over_selection, round.over_selection, cohort, round.nodes));
+  }
+}
+
+std::string Text(const std::vector<int64_t>& shape) {
+  return fmt::format("[{}]", fmt::join(shape, ", "));
+}
+
+void CheckModelInput(const JobConfig& job, ConfigDiagnostics& diagnostics) {
+  if (!diagnostics.IsSound({"model.name", "model.layers", "model.input", "data.dataset"})) return;
+  const bool is_built_in = job.model.name != ModelName::kLayers;
+  const std::string_view dataset = WordFor(job.data.dataset, kDatasetWords);
+  if (is_built_in && job.data.dataset == DatasetKind::kCsv) {
+    diagnostics.Add("model.name",
+                    fmt::format("{} takes images of 1 x 28 x 28, but data.dataset is {}: list "
+                                "model.layers",
+                                WordFor(job.model.name, kModelWords), dataset));
+  }
+  const bool is_mnist =
+      job.data.dataset == DatasetKind::kFashionMnist || job.data.dataset == DatasetKind::kMnist;
+  const int64_t values = std::accumulate(job.model.input.begin(), job.model.input.end(), int64_t{1},
+                                         std::multiplies<>());
+  if (!is_built_in && is_mnist && values != kImageValues) {
+    diagnostics.Add("model.input",
+                    fmt::format("must hold the {} values of a 1 x 28 x 28 image of data.dataset "
+                                "{}, got {}",
+                                kImageValues, dataset, Text(job.model.input)));
+  }
+}
+
+// What the loss needs of the model's output; empty if it has it.
+std::string LossObjection(const JobConfig& job, const std::vector<int64_t>& output) {
+  const bool is_vector = output.size() == 1;
+  switch (job.training.loss) {
+    case LossName::kCrossEntropy:
+      if (is_vector && output[0] >= 2) return "";
+      return fmt::format(
+          "needs a model whose output is one value for each of two or more classes, "
+          "got {}",
+          Text(output));
+    case LossName::kBce:
+    case LossName::kMse:
+      if (job.model.name != ModelName::kLayers) {
+        return fmt::format("needs model.layers with one output, {} has 10 classes",
+                           WordFor(job.model.name, kModelWords));
+      }
+      if (is_vector && output[0] == 1) return "";
+      return fmt::format("needs a model with the output [1], got {}", Text(output));
+  }
+  return "";
+}
+
+void CheckModel(const JobConfig& job, ConfigDiagnostics& diagnostics) {
+  if (!diagnostics.IsSound({"model"})) return;
+  if (job.model.name == ModelName::kLayers && job.model.layers.empty()) {
+    diagnostics.Add("model.layers", "must list at least one layer");
+    return;
+  }
+  const ModelShapes shapes = InferShapes(job.model, diagnostics);
+  if (!diagnostics.IsSound({"model", "training.loss"})) return;
+  if (shapes.parameter_count == 0) {
+    diagnostics.Add("model.layers", "must hold a layer with parameters");
+  }
+  const std::string objection = LossObjection(job, shapes.output);
+  if (!objection.empty()) {
+    diagnostics.Add("training.loss",
+                    fmt::format("{} {}", WordFor(job.training.loss, kLossWords), objection));
+  }
+}
+
+// Training without the protection that was asked for would be the worst answer.
+void CheckProtection(const JobConfig& job, ConfigDiagnostics& diagnostics) {
+  if (job.privacy.enabled) {
+    diagnostics.Add("privacy.enabled",
+                    "is true, but this build has no differential privacy yet and refuses to train "
+                    "without what was asked: set it to false to train without");
+  }
+  if (job.secagg.enabled) {
+    diagnostics.Add("secagg.enabled",
+                    "is true, but this build has no secure aggregation yet and refuses to train "
+                    "without what was asked: set it to false to train without");
+  }
+}
+
+}  // namespace
+
+void CheckJobRules(const JobConfig& job, ConfigDiagnostics& diagnostics) {
+  CheckRound(job.round, diagnostics);
+  CheckData(job.data, "data", diagnostics);
+  CheckModelInput(job, diagnostics);
+  CheckModel(job, diagnostics);
+  CheckProtection(job, diagnostics);
+}
+
+}  // namespace skerry
