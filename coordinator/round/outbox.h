@@ -42,7 +42,11 @@ struct EvaluateWork {
 using Work = std::variant<AddUploadWork, CommitWork, EvaluateWork>;
 
 // Orders to the part of the shell that receives upload bytes.
-struct ReceiveUpload {    // take this offer; grants and chunks follow until it is complete
+//
+// ReceiveUpload: take this offer; grants and chunks follow until it is complete. Given again for
+// the same content_id after a repeated offer (a reconnect, or a lost grant): go on from the bytes
+// there are, over `peer`.
+struct ReceiveUpload {
   NodeId node;
   PeerId peer;
   RoundId round;
@@ -50,10 +54,10 @@ struct ReceiveUpload {    // take this offer; grants and chunks follow until it 
   uint64_t bytes = 0;
   bool is_inline = false;  // all bytes came with the offer
 };
-struct DropUpload {       // forget what was received from this node
+struct DropUpload {  // forget what was received from this node
   NodeId node;
 };
-struct DropAllUploads {}; // the round is over
+struct DropAllUploads {};  // the round is over
 
 using UploadOrder = std::variant<ReceiveUpload, DropUpload, DropAllUploads>;
 
@@ -63,9 +67,7 @@ struct Outbox {
   std::vector<Work> work;
   std::vector<UploadOrder> uploads;
 
-  bool empty() const {
-    return persist.empty() && send.empty() && work.empty() && uploads.empty();
-  }
+  bool empty() const { return persist.empty() && send.empty() && work.empty() && uploads.empty(); }
 };
 
 }  // namespace skerry

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -27,11 +28,15 @@ enum class Participation {
   kCut,        // no progress for round.stall_timeout_ms after the quorum was met
   kSurplus,    // over-selection: enough updates had arrived
 };
+inline constexpr size_t kParticipationCount = 8;
+
+// "accepted", for people and files.
+std::string_view ParticipationName(Participation participation);
 
 struct ParticipantRecord {
   NodeId node;
   Participation participation = Participation::kInvited;
-  std::string reason;                    // for kFailed and kCut, in words
+  std::string reason;                      // for kFailed and kCut, in words
   std::optional<Duration> finished_after;  // kAccepted: since the round began
 };
 
@@ -39,7 +44,7 @@ struct ParticipantRecord {
 struct RoundStarted {
   RoundId round;
   AttemptId attempt;
-  std::vector<NodeId> invited;           // sorted
+  std::vector<NodeId> invited;  // sorted
 };
 
 // Sums over the nodes that evaluated the round's starting model on their held-out rows.
@@ -51,26 +56,26 @@ struct NodeMetrics {
 
 // Where the time of a round went.
 struct RoundTimings {
-  Duration until_quorum{};   // from the first task to the quorum's last update
-  Duration until_closed{};   // from the quorum to the decision to commit
-  Duration committing{};     // decode, strategy, checkpoint
+  Duration until_quorum{};  // from the first task to the quorum's last update
+  Duration until_closed{};  // from the quorum to the decision to commit
+  Duration committing{};    // decode, strategy, checkpoint
 };
 
 struct CheckpointFiles {
-  std::string model;         // relative to the run directory
-  std::string state;         // empty if the strategy keeps none
+  std::string model;  // relative to the run directory
+  std::string state;  // empty if the strategy keeps none
 };
 
 // A round's result. Durable before RoundClosed or the next task is sent.
 struct RoundCommitted {
   RoundId round;
   AttemptId attempt;
-  std::vector<ParticipantRecord> participants;       // everyone invited, sorted by node
-  std::string model_sha256;                          // of the new model, lower-case hex
-  double weight_sum = 0;                             // examples behind the update
-  double clamped_sum = 0;                            // update coordinates clamped to encoding.range
-  double update_norm = 0;                            // L2 norm of the aggregate
-  std::optional<NodeMetrics> node_metrics;           // of the model the round started from
+  std::vector<ParticipantRecord> participants;  // everyone invited, sorted by node
+  std::string model_sha256;                     // of the new model, lower-case hex
+  double weight_sum = 0;                        // examples behind the update
+  double clamped_sum = 0;                       // update coordinates clamped to encoding.range
+  double update_norm = 0;                       // L2 norm of the aggregate
+  std::optional<NodeMetrics> node_metrics;      // of the model the round started from
   RoundTimings timings;
   // One of the two: files that hold the new model and strategy state, or, between checkpoints, the
   // decoded aggregate from which a restart computes them again.
@@ -82,14 +87,14 @@ struct RoundCommitted {
 struct EvaluationRecorded {
   ModelVersion version;
   uint64_t examples = 0;
-  std::map<std::string, double> metrics;             // "loss", "accuracy", "auc", "f1", "mae"
+  std::map<std::string, double> metrics;  // "loss", "accuracy", "auc", "f1", "mae"
 };
 
 // Something a person wants to find in the report: a node lost, cut, refused, joined late, ...
 struct EventRecorded {
   RoundId round;
-  std::string kind;                                  // a few words, lower case: "node left"
-  std::string node;                                  // may be empty
+  std::string kind;  // a few words, lower case: "node left"
+  std::string node;  // may be empty
   std::string detail;
 };
 
@@ -105,9 +110,10 @@ using Record =
 
 // Where a run stands after a restart.
 struct RestoredRun {
-  RoundId last_committed;                            // 0: none
-  std::optional<RoundStarted> open_round;            // begun, not committed
-  std::string model_sha256;                          // of version last_committed
+  RoundId last_committed;                  // 0: none
+  std::optional<RoundStarted> open_round;  // begun, not committed
+  std::string model_sha256;                // of version last_committed
+  ModelVersion last_evaluated;             // newest EvaluationRecorded; 0: none
 };
 
 }  // namespace skerry

@@ -6,7 +6,7 @@
 // now t". Calls carry non-decreasing `now`. After each call the caller drains the outbox (outbox.h)
 // and asks NextDeadline() again. One thread.
 //
-//   Selecting -> Training -> Collecting -> Committing -> Selecting ... -> Finished
+//   Selecting -> Training -> Collecting -> Committing -> Selecting ... -> Evaluating -> Finished
 //
 //   Selecting   draws the cohort from the roster (seed, round), never from who is connected. Waits
 //               only while the roster has fewer nodes than the quorum.
@@ -15,110 +15,64 @@
 //   Collecting  the quorum is met. Nodes without progress for round.stall_timeout are cut. Complete
 //               when nobody is outstanding or the cohort size is reached.
 //   Committing  the worker decodes the sum, applies the strategy and writes the checkpoint.
+//   Evaluating  all rounds are committed; the evaluation of the last model is outstanding.
+//
+// A node's stall clock counts from its last sign of life: it joined, was sent the round's task for
+// the first time, reported progress, offered an upload or sent bytes of it; for a node never seen,
+// from Start. A node that leaves keeps its place in the round and its clock.
 //
 // Delivery is at least once, so every handler is idempotent: a repeat of an accepted offer is
 // answered like the first and changes nothing. A message that does not fit is refused with a
 // reason, counted, and costs its sender only.
 #pragma once
 
-#include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
-#include <variant>
+#include <string_view>
 #include <vector>
 
 #include "common/base/clock.h"
-#include "common/config/job_config.h"
+#include "coordinator/round/inputs.h"
 #include "coordinator/round/outbox.h"
 #include "coordinator/round/phases.h"
 #include "coordinator/round/round_data.h"
+#include "coordinator/round/round_policy.h"
 
 namespace skerry {
 
-// What does not change during a run.
-struct RoundPolicy {
-  uint64_t seed = 0;
-  RoundConfig round;
-  EvaluationConfig evaluation;
-  uint64_t model_bytes = 0;     // 4 x parameters
-  uint64_t upload_bytes = 0;    // 4 x encoded length
-  uint32_t scale_bits = 0;
-  // run --replay: the survivors of each recorded round, round 1 first. They are the cohort and the
-  // quorum, and nobody is cut.
-  std::vector<std::vector<NodeId>> replay;
-};
-
-// ---- inputs -----------------------------------------------------------------------------------
-
-struct NodeJoined {
-  NodeId node;
-  PeerId peer;
-};
-struct NodeLeft {
-  NodeId node;
-  std::string reason;           // in words, for people
-};
-struct RosterChanged {
-  std::vector<NodeId> nodes;    // all of them, sorted
-};
-// The shell has received bytes of an upload (a sign of life)...
-struct UploadAdvanced {
-  NodeId node;
-};
-// ... or all of it.
-struct UploadComplete {
-  NodeId node;
-  RoundId round;
-  uint64_t content_id = 0;
-};
-struct CommitDone {
-  RoundId round;
-  absl::Status status;          // not OK: the run fails (disk full, ...), state stays resumable
-  std::string model_sha256;
-  double weight_sum = 0;
-  double clamped_sum = 0;
-  double update_norm = 0;
-  std::optional<NodeMetrics> node_metrics;
-  std::optional<CheckpointFiles> checkpoint;
-  std::shared_ptr<const ParameterVector> aggregate;
-};
-struct EvaluationDone {
-  EvaluationRecorded result;
-};
-struct StopRequested {          // SIGTERM or SIGINT
-  std::string detail;
-};
-
-using Input = std::variant<NodeJoined, NodeLeft, RosterChanged, UploadAdvanced, UploadComplete,
-                           CommitDone, EvaluationDone, StopRequested>;
-
 class RoundMachine {
  public:
+  // `roster`: all nodes, sorted, without repeats. The policy's numbers are those of a valid job.
   RoundMachine(RoundPolicy policy, std::vector<NodeId> roster, RestoredRun restored);
 
   // Begins (or resumes) the run. Called once, first.
   void Start(Instant now, Outbox& out);
-  // A round message (Progress, UploadOffer, NodeFailure) of a peer whose nodes joined. Messages
-  // about nodes that did not join over this peer are refused.
+  // A round message (Progress, UploadOffer, NodeFailure) that passed protocol::Decode. Others are
+  // counted and ignored. The caller has checked that a raw frame has the announced size.
   void HandleMessage(PeerId peer, const proto::Envelope& message, bool has_raw_frame, Instant now,
                      Outbox& out);
   void Handle(const Input& input, Instant now, Outbox& out);
+  // At or after NextDeadline(), once the messages that have already arrived are handled: nodes are
+  // judged only here.
   void HandleDeadline(Instant now, Outbox& out);
-  // Nothing happens before this instant unless an input arrives; empty: only inputs matter.
+  // Nothing happens before this instant unless an input arrives; empty: only inputs matter. O(1).
   std::optional<Instant> NextDeadline() const;
 
-  bool is_finished() const;
+  bool is_finished() const { return std::holds_alternative<Finished>(phase_); }
   // The round's data for the live view, `status` and the report. Valid until the next call.
   const RoundData& data() const { return data_; }
   // "collecting", for people.
   std::string_view phase_name() const;
-  // What the machine waits for, in one line: "waiting for node-3 (training, 41 %), node-7 (left
-  // 12 s ago; cut in 18 s)". Empty when it does not wait.
+  // What the machine waits for, in one line: "waiting for node-3 (training, 41 %), node-7 (not
+  // connected, silent for 12 s; cut in 18 s)". Empty when it does not wait. O(participants).
   std::string WaitingFor(Instant now) const;
 
  private:
+  template <typename In>
+  void Step(const In& in, Instant now, Outbox& out);
+
   RoundData data_;
+  std::optional<RoundStarted> open_round_;  // of RestoredRun, until Start
   Phase phase_;
 };
 

@@ -1,0 +1,31 @@
+// What the round machine tells peers. Nodes of one process are told together: a notice for the peer
+// that was addressed last joins that message if it says the same thing, so callers with many nodes
+// order them by peer.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "coordinator/round/outbox.h"
+#include "coordinator/round/round_data.h"
+
+namespace skerry {
+
+using PeerNode = std::pair<PeerId, NodeId>;
+
+// Asks the node to train in the current round.
+void SendTask(const RoundData& data, PeerId peer, const NodeId& node, Outbox& out);
+// The same for many nodes, in any order.
+void SendTasks(const RoundData& data, std::vector<PeerNode> nodes, Outbox& out);
+
+// Answers a node's upload or message of `round`; kUnspecified: its update is in the sum.
+void SendVerdict(PeerId peer, uint64_t round, const NodeId& node, proto::RejectReason reason,
+                 Outbox& out);
+
+// To every peer that hosts a participant.
+void SendRoundClosed(const RoundData& data, Outbox& out);
+// To every peer.
+void SendJobEnd(const RoundData& data, bool completed, const std::string& detail, Outbox& out);
+
+}  // namespace skerry

@@ -1,0 +1,90 @@
+#include "coordinator/round/phases/committing.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "coordinator/round/notices.h"
+#include "coordinator/round/phases.h"
+
+namespace skerry {
+namespace {
+
+RoundCommitted Committed(const CommitDone& in, const RoundData& data, Instant decided,
+                         Instant now) {
+  RoundCommitted committed{.round = data.round,
+                           .attempt = data.attempt,
+                           .participants = {},
+                           .model_sha256 = in.model_sha256,
+                           .weight_sum = in.weight_sum,
+                           .clamped_sum = in.clamped_sum,
+                           .update_norm = in.update_norm,
+                           .node_metrics = in.node_metrics,
+                           .timings = {},
+                           .checkpoint = in.checkpoint,
+                           .aggregate = in.aggregate};
+  committed.participants.reserve(data.participants.size());
+  for (const auto& [node, participant] : data.participants) {
+    committed.participants.push_back({.node = node,
+                                      .participation = participant.participation,
+                                      .reason = participant.reason,
+                                      .finished_after = participant.finished_after});
+  }
+  committed.timings.until_quorum =
+      *data.quorum_at - data.first_task_at.value_or(data.round_started_at);
+  committed.timings.until_closed = decided - *data.quorum_at;
+  committed.timings.committing = now - decided;
+  return committed;
+}
+
+}  // namespace
+
+Phase StartCommit(RoundData& data, Instant now, Outbox& out) {
+  std::vector<PeerNode> told;
+  for (auto& [node, participant] : data.participants) {
+    if (!participant.is_outstanding()) continue;
+    if (participant.participation == Participation::kUploading) {
+      out.uploads.emplace_back(DropUpload{node});
+    }
+    participant.refusal = proto::REJECT_REASON_COHORT_FULL;
+    data.SetParticipation(participant, Participation::kSurplus);
+    const NodeState* state = data.FindNode(node);
+    if (state->peer) told.emplace_back(*state->peer, node);
+  }
+  std::sort(told.begin(), told.end());
+  for (const auto& [peer, node] : told) {
+    SendVerdict(peer, data.round.value(), node, proto::REJECT_REASON_COHORT_FULL, out);
+  }
+  out.work.emplace_back(CommitWork{.round = data.round, .survivor_count = data.accepted_count()});
+  return Committing{.since = now, .stop = std::nullopt};
+}
+
+Phase Settle(Committing&& phase, RoundData&, Instant, Outbox&) { return std::move(phase); }
+
+Phase On(Committing&& phase, const CommitDone& in, RoundData& data, Instant now, Outbox& out) {
+  if (in.round != data.round) return std::move(phase);
+  if (!in.status.ok()) {
+    return Fail(fmt::format("round {} could not be committed: {}", data.round.value(),
+                            std::string(in.status.message())),
+                data, out);
+  }
+  out.persist.emplace_back(Committed(in, data, phase.since, now));
+  out.uploads.emplace_back(DropAllUploads{});
+  data.last_committed = data.round;
+  data.model_sha256 = in.model_sha256;
+  SendRoundClosed(data, out);
+  if (phase.stop) return Interrupt(phase.stop->detail, data, out);
+  EvaluateIfDue(data, out);
+  if (data.last_committed.value() >= RoundCount(data.policy)) {
+    return Settle(Evaluating{}, data, now, out);
+  }
+  return BeginRound(data, now, out);
+}
+
+Phase On(Committing&& phase, const StopRequested& in, RoundData&, Instant, Outbox&) {
+  phase.stop = in;
+  return std::move(phase);
+}
+
+}  // namespace skerry

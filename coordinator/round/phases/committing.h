@@ -1,0 +1,27 @@
+// The survivors are fixed. The worker decodes the sum, applies the strategy and writes the
+// checkpoint; CommitDone ends the round. A request to stop waits for it.
+#pragma once
+
+#include <optional>
+
+#include "coordinator/round/inputs.h"
+#include "coordinator/round/outbox.h"
+#include "coordinator/round/round_data.h"
+
+namespace skerry {
+
+struct Phase;
+
+struct Committing {
+  Instant since{};
+  std::optional<StopRequested> stop;
+};
+
+// Turns away who is still outstanding (over-selection) and orders the commit.
+Phase StartCommit(RoundData& data, Instant now, Outbox& out);
+
+Phase Settle(Committing&& phase, RoundData& data, Instant now, Outbox& out);
+Phase On(Committing&& phase, const CommitDone& in, RoundData& data, Instant now, Outbox& out);
+Phase On(Committing&& phase, const StopRequested& in, RoundData& data, Instant now, Outbox& out);
+
+}  // namespace skerry

@@ -1,0 +1,30 @@
+#include "coordinator/round/phases/evaluating.h"
+
+#include <utility>
+
+#include "coordinator/round/phases.h"
+
+namespace skerry {
+namespace {
+
+bool IsDue(const RoundPolicy& policy, uint64_t round) {
+  if (round == 0) return false;  // the initial model
+  const auto every = static_cast<uint64_t>(policy.evaluation.every_rounds);
+  return round == RoundCount(policy) || (every > 0 && round % every == 0);
+}
+
+}  // namespace
+
+void EvaluateIfDue(RoundData& data, Outbox& out) {
+  const ModelVersion version(data.last_committed.value());
+  if (version <= data.last_evaluated || !IsDue(data.policy, version.value())) return;
+  data.evaluation_outstanding = version;
+  out.work.emplace_back(EvaluateWork{.version = version});
+}
+
+Phase Settle(Evaluating&& phase, RoundData& data, Instant, Outbox& out) {
+  if (data.evaluation_outstanding) return std::move(phase);
+  return Complete(data, out);
+}
+
+}  // namespace skerry

@@ -1,0 +1,34 @@
+#include "coordinator/round/phases/finished.h"
+
+#include <utility>
+
+#include "coordinator/round/notices.h"
+#include "coordinator/round/phases.h"
+
+namespace skerry {
+namespace {
+
+Phase End(RunStatus status, std::string detail, RoundData& data, Outbox& out) {
+  data.ended = RunEnded{.status = status, .detail = std::move(detail)};
+  out.persist.emplace_back(*data.ended);
+  return Finished{};
+}
+
+}  // namespace
+
+Phase Complete(RoundData& data, Outbox& out) {
+  SendJobEnd(data, /*completed=*/true, "", out);
+  return End(RunStatus::kCompleted, "", data, out);
+}
+
+Phase Fail(std::string detail, RoundData& data, Outbox& out) {
+  out.uploads.emplace_back(DropAllUploads{});
+  SendJobEnd(data, /*completed=*/false, detail, out);
+  return End(RunStatus::kFailed, std::move(detail), data, out);
+}
+
+Phase Interrupt(std::string detail, RoundData& data, Outbox& out) {
+  return End(RunStatus::kInterrupted, std::move(detail), data, out);
+}
+
+}  // namespace skerry

@@ -1,0 +1,100 @@
+#include "coordinator/round/phases/selecting.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "common/protocol/codec.h"
+#include "coordinator/round/notices.h"
+#include "coordinator/round/phases.h"
+#include "coordinator/selection/cohort.h"
+
+namespace skerry {
+namespace {
+
+// A node as it stands when a round opens, before any task is sent.
+Participant Enter(const NodeState* state) {
+  Participant participant;
+  if (state == nullptr) {
+    participant.participation = Participation::kFailed;
+    participant.refusal = proto::REJECT_REASON_REVOKED;
+    participant.reason = "revoked";
+    return participant;
+  }
+  participant.last_progress = state->last_seen;
+  if (state->job_failure != proto::REJECT_REASON_UNSPECIFIED) {
+    participant.participation = Participation::kFailed;
+    participant.refusal = state->job_failure;
+    participant.reason = protocol::Describe(state->job_failure);
+  }
+  return participant;
+}
+
+uint32_t Size(size_t count) { return static_cast<uint32_t>(count); }
+
+}  // namespace
+
+Phase BeginRound(RoundData& data, Instant now, Outbox& out) {
+  const RoundPolicy& policy = data.policy;
+  const RoundId round(data.last_committed.value() + 1);
+  if (!data.is_replay() && data.roster.size() < static_cast<size_t>(policy.round.quorum)) {
+    return Selecting{.since = now};
+  }
+  RoundStarted started{.round = round, .attempt = AttemptId(1), .invited = {}};
+  if (data.is_replay()) {
+    started.invited = policy.replay[round.value() - 1];
+    std::sort(started.invited.begin(), started.invited.end());
+  } else {
+    started.invited = SelectCohort(data.roster, policy.seed, round,
+                                   static_cast<size_t>(InvitedCount(policy.round)));
+  }
+  out.persist.emplace_back(started);
+  return ReopenRound(started, data, now, out);
+}
+
+Phase ReopenRound(const RoundStarted& round, RoundData& data, Instant now, Outbox& out) {
+  const size_t invited = round.invited.size();
+  data.round = round.round;
+  data.attempt = round.attempt;
+  data.quorum = data.is_replay() ? Size(invited) : static_cast<uint32_t>(data.policy.round.quorum);
+  data.target =
+      data.is_replay()
+          ? Size(invited)
+          : Size(std::min<size_t>(invited, static_cast<size_t>(CohortSize(data.policy.round))));
+  data.round_started_at = now;
+  data.last_progress = now;
+  data.first_task_at.reset();
+  data.quorum_at.reset();
+  data.ClearParticipants();
+
+  std::vector<PeerNode> tasks;
+  for (const NodeId& node : round.invited) {
+    const NodeState* state = data.FindNode(node);
+    Participant participant = Enter(state);
+    if (participant.is_outstanding() && state->peer) {
+      participant.participation = Participation::kTasked;
+      participant.last_progress = now;  // only the first task of a round counts as a sign of life
+      tasks.emplace_back(*state->peer, node);
+    }
+    data.AddParticipant(node, std::move(participant));
+  }
+  if (!tasks.empty()) data.first_task_at = now;
+  SendTasks(data, std::move(tasks), out);
+  return Settle(Training{}, data, now, out);
+}
+
+Phase Settle(Selecting&& phase, RoundData& data, Instant now, Outbox& out) {
+  if (data.roster.size() < static_cast<size_t>(data.policy.round.quorum)) return std::move(phase);
+  return BeginRound(data, now, out);
+}
+
+Phase On(Selecting&& phase, const DeadlineReached&, RoundData& data, Instant now, Outbox& out) {
+  if (now < phase.since + data.policy.round.wait_timeout) return std::move(phase);
+  return Fail(fmt::format("the roster has {} nodes and a round needs {}; add nodes to the roster "
+                          "and resume the run",
+                          data.roster.size(), data.policy.round.quorum),
+              data, out);
+}
+
+}  // namespace skerry

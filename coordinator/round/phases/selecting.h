@@ -1,0 +1,26 @@
+// Between rounds: draws the next cohort. Left at once, unless the roster has fewer nodes than the
+// quorum; then it waits for RosterChanged, up to round.wait_timeout.
+#pragma once
+
+#include "coordinator/round/inputs.h"
+#include "coordinator/round/outbox.h"
+#include "coordinator/round/round_data.h"
+
+namespace skerry {
+
+struct Phase;
+
+struct Selecting {
+  Instant since{};
+};
+
+// Draws and records the round after the last committed one and sends its tasks.
+Phase BeginRound(RoundData& data, Instant now, Outbox& out);
+
+// Opens a round that is already recorded: the same round, attempt and nodes after a restart.
+Phase ReopenRound(const RoundStarted& round, RoundData& data, Instant now, Outbox& out);
+
+Phase Settle(Selecting&& phase, RoundData& data, Instant now, Outbox& out);
+Phase On(Selecting&& phase, const DeadlineReached&, RoundData& data, Instant now, Outbox& out);
+
+}  // namespace skerry

@@ -1,0 +1,18 @@
+// Fewer updates than round.quorum. Waits up to round.wait_timeout without progress of anyone, then
+// the run fails and can be resumed. Fails at once when those left cannot make the quorum.
+#pragma once
+
+#include "coordinator/round/inputs.h"
+#include "coordinator/round/outbox.h"
+#include "coordinator/round/round_data.h"
+
+namespace skerry {
+
+struct Phase;
+
+struct Training {};
+
+Phase Settle(Training&& phase, RoundData& data, Instant now, Outbox& out);
+Phase On(Training&& phase, const DeadlineReached&, RoundData& data, Instant now, Outbox& out);
+
+}  // namespace skerry

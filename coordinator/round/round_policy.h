@@ -1,0 +1,28 @@
+// What does not change during a run.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "common/base/strong_id.h"
+#include "common/config/job_config.h"
+
+namespace skerry {
+
+struct RoundPolicy {
+  uint64_t seed = 0;
+  RoundConfig round;
+  EvaluationConfig evaluation;
+  uint64_t model_bytes = 0;   // 4 x parameters
+  uint64_t upload_bytes = 0;  // 4 x encoded length
+  uint32_t scale_bits = 0;
+  // run --replay: the survivors of each recorded round, round 1 first. They are the cohort and the
+  // quorum, nobody is cut, and the run ends after the last recorded round.
+  std::vector<std::vector<NodeId>> replay;
+};
+
+inline uint64_t RoundCount(const RoundPolicy& policy) {
+  return policy.replay.empty() ? static_cast<uint64_t>(policy.round.count) : policy.replay.size();
+}
+
+}  // namespace skerry

@@ -1,0 +1,120 @@
+#include "coordinator/round/waiting.h"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+namespace skerry {
+namespace {
+
+constexpr size_t kNamedMax = 5;
+
+// Joins the first few descriptions and counts the rest.
+class NameList {
+ public:
+  // Whether the next item is to be described at all.
+  bool HasRoom() const { return count_ < kNamedMax; }
+  void Add(std::string_view item) {
+    if (HasRoom()) text_ += fmt::format("{}{}", count_ == 0 ? "" : ", ", item);
+    ++count_;
+  }
+  std::string Text() const {
+    if (count_ == 0) return "nobody";
+    if (count_ <= kNamedMax) return text_;
+    return fmt::format("{} and {} more", text_, count_ - kNamedMax);
+  }
+
+ private:
+  std::string text_;
+  size_t count_ = 0;
+};
+
+std::string InSeconds(Duration duration) {
+  return fmt::format("{:.0f} s", std::max(0.0, Seconds(duration)));
+}
+
+std::string DescribeState(const RoundData& data, const NodeId& node,
+                          const Participant& participant) {
+  const NodeState* state = data.FindNode(node);
+  if (state == nullptr || !state->peer) return "not connected";
+  if (participant.participation != Participation::kTraining) {
+    return std::string(ParticipationName(participant.participation));
+  }
+  return fmt::format("training, {} %", participant.permille / 10);
+}
+
+// `is_cutting`: silent nodes will be cut, and when.
+std::string Outstanding(const RoundData& data, Instant now, bool is_cutting) {
+  const Duration stall = data.policy.round.stall_timeout;
+  NameList names;
+  for (const auto& [node, participant] : data.participants) {
+    if (!participant.is_outstanding()) continue;
+    if (!names.HasRoom()) {
+      names.Add("");
+      continue;
+    }
+    std::string text = DescribeState(data, node, participant);
+    // A node that reports now and then is not silent.
+    const Duration silent = now - participant.last_progress;
+    if (silent >= std::chrono::seconds(2)) text += ", silent for " + InSeconds(silent);
+    if (is_cutting && silent >= stall / 2) text += "; cut in " + InSeconds(stall - silent);
+    names.Add(fmt::format("{} ({})", node.value(), text));
+  }
+  return names.Text();
+}
+
+std::string Describe(const Selecting&, const RoundData& data, Instant) {
+  return fmt::format("waiting for nodes in the roster: it has {}, a round needs {}",
+                     data.roster.size(), data.policy.round.quorum);
+}
+
+std::string Describe(const Training&, const RoundData& data, Instant now) {
+  const Instant end = data.last_progress + data.policy.round.wait_timeout;
+  std::string text = fmt::format("waiting for {} more of {}", data.quorum - data.accepted_count(),
+                                 Outstanding(data, now, false));
+  // The end is worth a word once it comes near.
+  if (end - now < data.policy.round.wait_timeout / 2) {
+    text += fmt::format("; gives up in {}", InSeconds(end - now));
+  }
+  return text;
+}
+
+std::string Describe(const Collecting&, const RoundData& data, Instant now) {
+  return "waiting for " + Outstanding(data, now, true);
+}
+
+std::string Describe(const Committing&, const RoundData& data, Instant) {
+  return fmt::format("waiting for the commit of round {}", data.round.value());
+}
+
+std::string Describe(const Evaluating&, const RoundData& data, Instant) {
+  return fmt::format("waiting for the evaluation of round {}'s model", data.last_committed.value());
+}
+
+std::string Describe(const Finished&, const RoundData&, Instant) { return ""; }
+
+}  // namespace
+
+std::string DescribeOutstanding(const RoundData& data, Instant now) {
+  return Outstanding(data, now, /*is_cutting=*/false);
+}
+
+std::string DescribeLost(const RoundData& data) {
+  NameList names;
+  for (const auto& [node, participant] : data.participants) {
+    if (participant.participation == Participation::kFailed ||
+        participant.participation == Participation::kCut) {
+      names.Add(fmt::format("{} ({})", node.value(), participant.reason));
+    }
+  }
+  return names.Text();
+}
+
+std::string DescribeWait(const Phase& phase, const RoundData& data, Instant now) {
+  return std::visit([&](const auto& current) { return Describe(current, data, now); }, phase);
+}
+
+}  // namespace skerry
