@@ -1,10 +1,11 @@
 // A thread that runs jobs in the order they were posted and hands their results back. The shells'
 // only threads: a shell keeps its sockets, its worker does the arithmetic, and they share the two
-// bounded queues in here and nothing else. A job owns what it works on.
+// queues in here and nothing else. A job owns what it works on.
 #pragma once
 
 #include <atomic>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -21,9 +22,9 @@ class Worker {
   // on the worker's thread after each result, to end the shell's wait.
   Worker(size_t job_count_max, std::function<void()> notify)
       : jobs_(job_count_max),
-        // Room for every job there can be, so that the worker never waits for the shell while the
-        // shell waits for the worker.
-        results_(2 * job_count_max + 2),
+        // As many as there are jobs: were this a smaller bound, the worker could wait for the shell
+        // to take results while the shell waits for the worker to take jobs.
+        results_(std::numeric_limits<size_t>::max()),
         notify_(std::move(notify)),
         thread_([this] { Run(); }) {}
 

@@ -26,6 +26,14 @@ TEST(WorkerTest, ResultsComeBackInTheOrderOfTheJobs) {
   for (int i = 0; i < 200; ++i) EXPECT_EQ(results[static_cast<size_t>(i)], 2 * i);
 }
 
+TEST(WorkerTest, PosterThatTakesNoResultsIsNeverHeldBackForEver) {
+  Worker<int> worker(2, [] {});
+
+  for (int i = 0; i < 1000; ++i) worker.Post([i] { return i; });
+
+  EXPECT_EQ(worker.unfinished_count(), 1000u);
+}
+
 TEST(WorkerTest, DestructionWaitsForTheRunningJobAndFreesTheOthers) {
   auto held = std::make_shared<int>(0);
   BoundedQueue<int> started(1);
