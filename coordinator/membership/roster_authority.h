@@ -1,0 +1,44 @@
+// Who may connect and join, as membership needs to know it: the roster and the check of signatures.
+// The coordinator's is made from the roster file; tests use one whose proofs cost nothing.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/strong_id.h"
+#include "skerry.pb.h"
+
+namespace skerry {
+
+// A node's claim to be itself, over one connection of one process.
+struct JoinClaim {
+  const NodeId& node;
+  const ProcessName& process;
+  const RunId& run_id;
+  std::span<const uint8_t> nonce;  // that this connection was sent
+  uint32_t version = 0;            // of the protocol, as chosen
+  std::string_view signature;
+};
+
+// One version of the roster; never changes. Used from one thread.
+class RosterAuthority {
+ public:
+  virtual ~RosterAuthority() = default;
+
+  // All nodes, sorted.
+  virtual const std::vector<NodeId>& nodes() const = 0;
+  // SHA-256 of the canonical roster: 32 bytes.
+  virtual std::string hash() const = 0;
+  // Everything the roster says of a process or node (its key, where it runs), in any fixed form;
+  // none if it does not name it. Compared between two versions to see who was revoked.
+  virtual std::optional<std::string> ProcessEntry(const ProcessName& process) const = 0;
+  virtual std::optional<std::string> NodeEntry(const NodeId& node) const = 0;
+  // NOT_IN_ROSTER, WRONG_PROCESS or BAD_SIGNATURE; unspecified if the claim is proven.
+  virtual proto::RejectReason Judge(const JoinClaim& claim) const = 0;
+};
+
+}  // namespace skerry
