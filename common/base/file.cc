@@ -104,6 +104,21 @@ absl::Status AtomicFile::Commit() {
   return SyncDirectory(ParentOf(path_));
 }
 
+absl::Status AtomicFile::CommitNew() {
+  SKERRY_ASSERT(!path_temporary_.empty());
+  if (::fsync(file_.get()) != 0) {
+    return ErrnoStatus(errno, fmt::format("cannot sync {}", path_temporary_));
+  }
+  // rename would replace a file; a second name for the same one is refused if the name is taken.
+  if (::link(path_temporary_.c_str(), path_.c_str()) != 0) {
+    return ErrnoStatus(errno, fmt::format("cannot create {}", path_));
+  }
+  ::unlink(path_temporary_.c_str());
+  path_temporary_.clear();
+  file_ = FileDescriptor();
+  return SyncDirectory(ParentOf(path_));
+}
+
 absl::StatusOr<std::string> ReadFile(const std::string& path, size_t bytes_max) {
   FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file.is_open()) return ErrnoStatus(errno, fmt::format("cannot open {}", path));
@@ -138,6 +153,12 @@ absl::Status WriteFileAtomically(const std::string& path, std::string_view text,
   SKERRY_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path, mode));
   SKERRY_RETURN_IF_ERROR(file.Write({reinterpret_cast<const uint8_t*>(text.data()), text.size()}));
   return file.Commit();
+}
+
+absl::Status WriteNewFile(const std::string& path, std::span<const uint8_t> bytes, unsigned mode) {
+  SKERRY_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path, mode));
+  SKERRY_RETURN_IF_ERROR(file.Write(bytes));
+  return file.CommitNew();
 }
 
 absl::Status MakeDirectories(const std::string& path, unsigned mode) {

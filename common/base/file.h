@@ -41,6 +41,8 @@ class AtomicFile {
 
   absl::Status Write(std::span<const uint8_t> bytes);
   absl::Status Commit();
+  // The same, but fails with kAlreadyExists instead of replacing a file.
+  absl::Status CommitNew();
 
  private:
   AtomicFile(std::string path, std::string path_temporary, FileDescriptor file)
@@ -59,6 +61,11 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, size_t bytes_max);
 // Replaces `path` with `text`, atomically and durably.
 absl::Status WriteFileAtomically(const std::string& path, std::string_view text,
                                  unsigned mode = 0644);
+
+// Writes a file that does not exist yet, atomically and durably. Fails with kAlreadyExists, and
+// leaves what is there untouched, if `path` is taken.
+absl::Status WriteNewFile(const std::string& path, std::span<const uint8_t> bytes,
+                          unsigned mode = 0644);
 
 // Creates the folder and its parents; an existing folder is fine.
 absl::Status MakeDirectories(const std::string& path, unsigned mode = 0755);

@@ -82,5 +82,21 @@ TEST(FileTest, FoldersAreMadeWithTheirParents) {
   EXPECT_TRUE(std::filesystem::is_directory(folder / "a/b/c"));
 }
 
+TEST(FileTest, ANewFileDoesNotReplaceAnythingAndLeavesNoTemporaryFile) {
+  TemporaryDirectory folder;
+  const std::string text = "new";
+  const std::span<const uint8_t> bytes(reinterpret_cast<const uint8_t*>(text.data()), text.size());
+
+  ASSERT_OK(WriteNewFile(folder / "a.key", bytes, 0600));
+  EXPECT_THAT(WriteNewFile(folder / "a.key", bytes), StatusIs(absl::StatusCode::kAlreadyExists));
+
+  struct stat info = {};
+  ASSERT_EQ(::stat((folder / "a.key").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 07777, 0600u);
+  EXPECT_EQ(info.st_nlink, 1u);
+  const std::filesystem::directory_iterator files(folder.path());
+  EXPECT_EQ(std::distance(begin(files), end(files)), 1);
+}
+
 }  // namespace
 }  // namespace skerry
