@@ -13,21 +13,21 @@ namespace skerry {
 
 // A node hosted by this process with its own data. `data.id` must equal the job's.
 struct HostedNodeConfig {
-  std::string id;
+  std::string id{};
   DataConfig data;  // partition is unused: all of the data belongs to the node
   int line = 0;
   bool operator==(const HostedNodeConfig&) const = default;
 };
 
 struct IdentityConfig {
-  std::string process;  // name in the roster
-  std::string keys;     // folder made by `skerry-coordinator keys new`
+  std::string process{};  // name in the roster
+  std::string keys{};     // folder made by `skerry-coordinator keys new`
   bool operator==(const IdentityConfig&) const = default;
 };
 
 struct CoordinatorAddressConfig {
-  std::string address;                    // tcp://host:port or ipc://path
-  std::optional<std::string> public_key;  // CURVE, Z85, 40 characters; required on TCP
+  std::string address{};                    // tcp://host:port or ipc://path
+  std::optional<std::string> public_key{};  // CURVE, Z85, 40 characters; required on TCP
   bool operator==(const CoordinatorAddressConfig&) const = default;
 };
 
@@ -45,7 +45,7 @@ struct SitePolicyConfig {
   int64_t cohort_min = 5;
   int64_t rounds_max = 10'000;
   int64_t local_epochs_max = 100;
-  std::vector<ModelName> models;  // empty: all
+  std::vector<ModelName> models{};  // empty: all
   bool operator==(const SitePolicyConfig&) const = default;
 };
 
@@ -53,7 +53,7 @@ struct AgentConfig {
   int64_t version = 1;
   IdentityConfig identity;
   CoordinatorAddressConfig coordinator;
-  std::vector<HostedNodeConfig> nodes;
+  std::vector<HostedNodeConfig> nodes{};
   std::string device = "cpu";  // or cuda:N
   ResourcesConfig resources;
   SitePolicyConfig policy;

@@ -51,7 +51,7 @@ CoordinatorAddressConfig ReadCoordinator(SectionReader section) {
                    fmt::format("must be {} Z85 characters, got {} characters{}", kPublicKeyBytes,
                                key->size(), key->size() == kPublicKeyBytes ? " not all Z85" : ""));
   }
-  if (IsTcpAddress(coordinator.address) && !section.Has("public_key")) {
+  if (IsTcpAddress(coordinator.address) && !section.HasValue("public_key")) {
     section.Refuse("public_key",
                    "is missing: over TCP the agent must know the coordinator's key, as printed by "
                    "skerry-coordinator keys roster");

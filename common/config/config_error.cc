@@ -50,7 +50,7 @@ void ConfigDiagnostics::AddAt(const Place& place, const std::string& path, std::
     ++errors_left_out_;
     return;
   }
-  failed_.insert(path);
+  if (!path.empty()) failed_.insert(path);
   std::string message = path.empty() ? std::string(what) : fmt::format("{} {}", path, what);
   // A key may hold anything; an error is one line.
   std::replace_if(

@@ -53,9 +53,9 @@ struct LayerConfig {
 
 struct ModelConfig {
   ModelName name = ModelName::kMlp;
-  std::vector<LayerConfig> layers;  // kLayers only
-  std::vector<int64_t> input;       // kLayers only: shape of one example, e.g. [13] or [1, 28, 28]
-  std::optional<std::string> initial;  // safetensors file on the coordinator
+  std::vector<LayerConfig> layers{};  // kLayers only
+  std::vector<int64_t> input{};  // kLayers only: shape of one example, e.g. [13] or [1, 28, 28]
+  std::optional<std::string> initial{};  // safetensors file on the coordinator
   int line = 0;
   bool operator==(const ModelConfig&) const = default;
 };
@@ -69,18 +69,18 @@ struct PartitionConfig {
   PartitionScheme scheme = PartitionScheme::kIid;
   double alpha = 0.5;           // dirichlet, > 0
   int64_t shards_per_node = 2;  // shards (YAML key: per_node)
-  std::string column;           // column (CSV; YAML key: name): one node per distinct value, sorted
+  std::string column{};         // column (CSV; YAML key: name): one node per distinct value, sorted
   bool operator==(const PartitionConfig&) const = default;
 };
 
 struct DataConfig {
-  std::string id;  // names the data in ledgers and policies
+  std::string id{};  // names the data in ledgers and policies
   DatasetKind dataset = DatasetKind::kFashionMnist;
-  std::string path;                      // folder (fashion_mnist, mnist, idx, npy) or file (csv)
-  std::string label;                     // csv: name of the label column
-  std::optional<std::string> test_path;  // where the coordinator's test set is; absent: the
-                                         // t10k/test files beside the training files, if any
-  int64_t examples_max = 0;              // use at most so many training rows in all; 0: all
+  std::string path{};                      // folder (fashion_mnist, mnist, idx, npy) or file (csv)
+  std::string label{};                     // csv: name of the label column
+  std::optional<std::string> test_path{};  // where the coordinator's test set is; absent: the
+                                           // t10k/test files beside the training files, if any
+  int64_t examples_max = 0;                // use at most so many training rows in all; 0: all
   PartitionConfig partition;
   bool operator==(const DataConfig&) const = default;
 };

@@ -137,7 +137,9 @@ class TreeBuilder : public YAML::EventHandler {
     if (!tag.empty() && tag != "?" && tag != "!") {
       Refuse(mark, fmt::format("tags are not supported, got {}", tag.substr(0, 60)));
     }
-    if (ExpectsKey()) Refuse(mark, "expected a word as key, got a list, a section or nothing");
+    if (ExpectsKey())
+      Refuse(mark,
+             "expected a word as key, got a list, a section or nothing (is a bracket not closed?)");
     if (++value_count_ > kYamlValuesMax) {
       Refuse(mark, fmt::format("more than {} values", kYamlValuesMax));
     }
@@ -187,6 +189,8 @@ class TreeBuilder : public YAML::EventHandler {
 
 // The tree, or why there is none.
 std::optional<Refusal> Build(std::string_view text, TreeBuilder& builder) {
+  // yaml-cpp takes a quote for closed if the file ends with a line break before the closing one.
+  text = text.substr(0, text.find_last_not_of(" \n\r\t") + 1);
   try {
     std::istringstream stream{std::string(text)};
     YAML::Parser parser(stream);

@@ -251,7 +251,8 @@ void SectionReader::Require(std::initializer_list<std::string_view> keys) {
 void SectionReader::OnlyIf(bool applies, std::string_view whom,
                            std::initializer_list<std::string_view> keys) {
   for (const std::string_view key : keys) {
-    if (!applies && Has(key)) Refuse(key, fmt::format("only applies to {}", whom));
+    if (!applies && !has_refused_word_ && Has(key))
+      Refuse(key, fmt::format("only applies to {}", whom));
   }
 }
 

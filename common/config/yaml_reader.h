@@ -47,6 +47,10 @@ class SectionReader {
   const std::string& path() const { return path_; }
   int line() const { return node_->place.line; }
   bool Has(std::string_view key) const { return Find(key) != nullptr; }
+  // False for null too.
+  bool HasValue(std::string_view key) const {
+    return Has(key) && Find(key)->kind != YamlNode::Kind::kNull;
+  }
 
   // `fallback` if the key is absent or its value is refused.
   int64_t Integer(std::string_view key, int64_t fallback, Range<int64_t> range);
@@ -63,7 +67,9 @@ class SectionReader {
   Enum Word(std::string_view key, Enum fallback, const EnumWord<Enum> (&words)[N]) {
     const YamlNode* entry = Ask(key);
     if (entry == nullptr) return fallback;
-    return WordOf(*entry, PathOf(key), words, diagnostics_).value_or(fallback);
+    const std::optional<Enum> value = WordOf(*entry, PathOf(key), words, diagnostics_);
+    has_refused_word_ = has_refused_word_ || !value.has_value();
+    return value.value_or(fallback);
   }
 
   // A list of words; those that are refused are left out.
@@ -87,7 +93,8 @@ class SectionReader {
 
   // Reports each of `keys` that is absent.
   void Require(std::initializer_list<std::string_view> keys);
-  // Reports each of `keys` that is present although not `applies`: "only applies to <whom>".
+  // Reports each of `keys` that is present although not `applies`: "only applies to <whom>". Silent
+  // after a word of the section was refused: the one that was meant might allow the keys.
   void OnlyIf(bool applies, std::string_view whom, std::initializer_list<std::string_view> keys);
   // Adds "<path of key> <what>" at the key's place.
   void Refuse(std::string_view key, std::string_view what);
@@ -118,6 +125,7 @@ class SectionReader {
   std::string path_;
   ConfigDiagnostics& diagnostics_;
   std::vector<std::string> known_;
+  bool has_refused_word_ = false;
 };
 
 }  // namespace skerry
