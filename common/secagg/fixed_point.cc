@@ -234,18 +234,28 @@ absl::Status CheckUpdate(const UpdateEncoding& encoding, std::span<const RingEle
     return absl::InvalidArgumentError(
         fmt::format("update has {} coordinates, expected {}", update.size(), layout.size()));
   }
+  return CheckCoordinates(encoding, 0, update);
+}
+
+absl::Status CheckCoordinates(const UpdateEncoding& encoding, size_t first,
+                              std::span<const RingElement> part) {
+  const UpdateLayout& layout = encoding.layout();
+  SKERRY_ASSERT(first <= layout.size() && part.size() <= layout.size() - first);
+  const size_t parameters =
+      first < layout.parameter_count ? std::min(part.size(), layout.parameter_count - first) : 0;
   const auto parameter_max = static_cast<uint32_t>(encoding.parameter_max());
-  const RingElement* elements = update.data();
+  const RingElement* elements = part.data();
   uint32_t is_bad = 0;
-  for (size_t i = 0; i < layout.parameter_count; ++i) {
+  for (size_t i = 0; i < parameters; ++i) {
     // Shifts [-max, max] to [0, 2 * max]; everything else wraps above.
     is_bad |= elements[i] + parameter_max > 2 * parameter_max ? 1u : 0u;
   }
-  for (size_t i = layout.parameter_count; i < layout.size(); ++i) {
-    if (!IsCountWithin(update[i], CoordinateMax(encoding, i))) {
+  for (size_t i = parameters; i < part.size(); ++i) {
+    const size_t index = first + i;
+    if (!IsCountWithin(part[i], CoordinateMax(encoding, index))) {
       return absl::InvalidArgumentError(
-          fmt::format("coordinate {} of the update is {}, expected 0..{}", i, ToSigned(update[i]),
-                      CoordinateMax(encoding, i)));
+          fmt::format("coordinate {} of the update is {}, expected 0..{}", index, ToSigned(part[i]),
+                      CoordinateMax(encoding, index)));
     }
   }
   if (is_bad != 0) {

@@ -90,6 +90,9 @@ absl::Status EncodeUpdate(const UpdateEncoding& encoding, const UpdateInput& inp
 // Fails with kInvalidArgument if `update` has another length or a coordinate is larger than
 // EncodeUpdate would make it. For unmasked uploads: a faulty node then cannot wrap the sum.
 absl::Status CheckUpdate(const UpdateEncoding& encoding, std::span<const RingElement> update);
+// The same for a part of an update that begins at coordinate `first` and lies within it.
+absl::Status CheckCoordinates(const UpdateEncoding& encoding, size_t first,
+                              std::span<const RingElement> part);
 
 struct DecodedSum {
   double weight_sum = 0;  // examples behind the mean

@@ -50,7 +50,7 @@ TEST(IncludeFenceTest, OurOwnDependenciesPointOneWay) {
       {"common/protocol/", leaves},
       {"common/transport/", leaves},
       {"common/identity/", {"common/base/", "common/crypto/"}},
-      {"common/secagg/", {"common/base/", "common/tensor/", "common/crypto/"}},
+      {"common/secagg/", {"common/base/", "common/config/", "common/crypto/"}},
       {"common/ml/", {"common/base/", "common/tensor/", "common/config/"}},
       {"coordinator/strategy/", {"common/base/", "common/tensor/", "common/config/"}},
       {"coordinator/selection/", {"common/base/"}},
