@@ -505,6 +505,90 @@ TEST_F(ForeignPeerTest, PeerThatChoosesItsRoutingIdIsNotHeard) {
   EXPECT_EQ(TextOf(net_.router_log_.messages[0].message), "hello");
 }
 
+// An agent process of its own, so that it can be stopped without a word.
+class AgentProcess {
+ public:
+  explicit AgentProcess(const std::string& address) : child_(::fork()) {
+    if (child_ != 0) return;
+    DealerOptions options;
+    options.address = address;
+    options.retry_wait_min = options.retry_wait_max = std::chrono::milliseconds(1);
+    auto dealer = DealerEndpoint::Create(options, Rng(1));
+    for (Instant now{};; now += kStep) {
+      if (dealer->Poll(kStep, now).is_link_up) dealer->Send(TextMessage("hello"));
+    }
+  }
+  ~AgentProcess() {
+    Signal(SIGKILL);
+    ::waitpid(child_, nullptr, 0);
+  }
+  AgentProcess(const AgentProcess&) = delete;
+  AgentProcess& operator=(const AgentProcess&) = delete;
+  void Signal(int signal) const { ::kill(child_, signal); }
+
+ private:
+  pid_t child_;
+};
+
+TEST(RouterEndpointTest, ProcessThatDiesIsGone) {
+  Net net(Net::Scheme::kIpc);
+  AgentProcess agent("ipc://" + net.folder_.path() + "/socket");
+  net.StartRouter();
+  ASSERT_TRUE(net.Until([&] { return !net.router_log_.messages.empty(); }));
+
+  agent.Signal(SIGKILL);
+
+  EXPECT_TRUE(net.Until([&] { return net.router_log_.gone.size() == 1; }));
+}
+
+TEST(RouterEndpointTest, ProcessThatFallsSilentIsGoneAfterTheHeartbeatTimeout) {
+  Net net(Net::Scheme::kIpc);
+  AgentProcess agent("ipc://" + net.folder_.path() + "/socket");
+  LinkOptions link;
+  link.heartbeat_interval = std::chrono::milliseconds(20);
+  link.heartbeat_timeout = std::chrono::milliseconds(300);
+  net.StartRouter(link);
+  ASSERT_TRUE(net.Until([&] { return !net.router_log_.messages.empty(); }));
+
+  agent.Signal(SIGSTOP);
+
+  EXPECT_TRUE(net.Until([&] { return net.router_log_.gone.size() == 1; }));
+}
+
+TEST(RouterEndpointTest, HundredsOfConnectionsAtOnceAreAllServed) {
+  constexpr size_t kCount = 500;
+  Net net(Net::Scheme::kIpc);
+  net.StartRouter();
+  void* context = ::zmq_ctx_new();
+  std::vector<void*> sockets;
+  for (size_t i = 0; i < kCount; ++i) {
+    sockets.push_back(::zmq_socket(context, ZMQ_DEALER));
+    const int linger = 0;
+    ::zmq_setsockopt(sockets.back(), ZMQ_LINGER, &linger, sizeof(linger));
+    ASSERT_EQ(::zmq_connect(sockets.back(), net.address_.c_str()), 0);
+    ASSERT_EQ(::zmq_send(sockets.back(), "hello", 5, 0), 5);
+  }
+
+  ASSERT_TRUE(net.Until([&] { return net.router_log_.messages.size() == kCount; }));
+  std::set<PeerId> peers;
+  for (const ReceivedMessage& message : net.router_log_.messages) peers.insert(message.peer);
+  for (const PeerId peer : peers) {
+    ASSERT_EQ(net.router_->Send(peer, TextMessage("welcome")), SendResult::kAccepted);
+  }
+  size_t answered = 0;
+  for (void* socket : sockets) {
+    char text[16];
+    answered += ::zmq_recv(socket, text, sizeof(text), 0) == 7 ? 1u : 0u;
+    ::zmq_close(socket);
+  }
+  ::zmq_ctx_term(context);
+  ASSERT_TRUE(net.Until([&] { return net.router_log_.gone.size() == kCount; }));
+
+  EXPECT_EQ(peers.size(), kCount);
+  EXPECT_EQ(answered, kCount);
+  EXPECT_EQ(net.router_->peer_count(), 0u);
+}
+
 TEST(RouterEndpointTest, IpcSocketBelongsToItsOwnerOnly) {
   Net net(Net::Scheme::kIpc);
   net.StartRouter();
