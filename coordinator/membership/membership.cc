@@ -166,12 +166,12 @@ proto::RejectReason Membership::Admit(PeerId id, Peer& peer, const proto::NodePr
   const NodeId node(proof.node());
   const std::string& nonce = peer.welcome.nonce();
   const proto::RejectReason reason =
-      authority_->Judge({.node = node,
-                         .process = peer.process,
+      authority_->Judge({.nonce = {reinterpret_cast<const uint8_t*>(nonce.data()), nonce.size()},
                          .run_id = options_.run_id,
-                         .nonce = {reinterpret_cast<const uint8_t*>(nonce.data()), nonce.size()},
                          .version = peer.welcome.version(),
-                         .signature = proof.signature()});
+                         .node = node,
+                         .process = peer.process},
+                        proof.signature());
   if (reason != proto::REJECT_REASON_UNSPECIFIED) return reason;
   const auto [joined, is_new] = nodes_.try_emplace(node, id);
   if (!is_new && joined->second != id) {

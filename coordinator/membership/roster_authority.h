@@ -2,27 +2,16 @@
 // The coordinator's is made from the roster file; tests use one whose proofs cost nothing.
 #pragma once
 
-#include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "common/base/strong_id.h"
+#include "common/identity/join_proof.h"
 #include "skerry.pb.h"
 
 namespace skerry {
-
-// A node's claim to be itself, over one connection of one process.
-struct JoinClaim {
-  const NodeId& node;
-  const ProcessName& process;
-  const RunId& run_id;
-  std::span<const uint8_t> nonce;  // that this connection was sent
-  uint32_t version = 0;            // of the protocol, as chosen
-  std::string_view signature;
-};
 
 // One version of the roster; never changes. Used from one thread.
 class RosterAuthority {
@@ -37,8 +26,8 @@ class RosterAuthority {
   // none if it does not name it. Compared between two versions to see who was revoked.
   virtual std::optional<std::string> ProcessEntry(const ProcessName& process) const = 0;
   virtual std::optional<std::string> NodeEntry(const NodeId& node) const = 0;
-  // NOT_IN_ROSTER, WRONG_PROCESS or BAD_SIGNATURE; unspecified if the claim is proven.
-  virtual proto::RejectReason Judge(const JoinClaim& claim) const = 0;
+  // NOT_IN_ROSTER, WRONG_PROCESS or BAD_SIGNATURE; unspecified if `signature` proves the claim.
+  virtual proto::RejectReason Judge(const JoinClaim& claim, std::string_view signature) const = 0;
 };
 
 }  // namespace skerry

@@ -313,6 +313,23 @@ void Absorb(const UploadComplete& in, RoundData& data, Instant now, Outbox& out)
   }
 }
 
+void Absorb(const UploadBroken& in, RoundData& data, Instant, Outbox& out) {
+  Participant* participant = data.FindParticipant(in.node);
+  const bool is_current = participant != nullptr && in.round == data.round &&
+                          participant->participation == Participation::kUploading &&
+                          participant->content_id == in.content_id;
+  if (!is_current) return;
+  const NodeState& state = *data.FindNode(in.node);
+  Dismiss(in.node, *participant,
+          {.refusal = proto::REJECT_REASON_MALFORMED,
+           .reason = "its update breaks the job's encoding"},
+          data, out);
+  ++data.rejects[proto::REJECT_REASON_MALFORMED];
+  if (state.peer) {
+    SendVerdict(*state.peer, in.round.value(), in.node, proto::REJECT_REASON_MALFORMED, out);
+  }
+}
+
 void Absorb(const EvaluationDone& in, RoundData& data, Instant, Outbox& out) {
   if (in.result.version <= data.last_evaluated) return;
   data.last_evaluated = in.result.version;

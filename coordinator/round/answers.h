@@ -26,6 +26,7 @@ void Absorb(const RosterChanged& in, RoundData& data, Instant now, Outbox& out);
 // The shell's work.
 void Absorb(const UploadAdvanced& in, RoundData& data, Instant now, Outbox& out);
 void Absorb(const UploadComplete& in, RoundData& data, Instant now, Outbox& out);
+void Absorb(const UploadBroken& in, RoundData& data, Instant now, Outbox& out);
 void Absorb(const EvaluationDone& in, RoundData& data, Instant now, Outbox& out);
 
 // Only Committing waits for a commit; a late one belongs to a round that is over.

@@ -44,6 +44,16 @@ struct UploadComplete {
   RoundId round;
   uint64_t content_id = 0;
 };
+// All of it has arrived, and it breaks the job's encoding.
+struct UploadBroken {
+  NodeId node;
+  RoundId round;
+  uint64_t content_id = 0;
+};
+// The sum of the current round can no longer be trusted (a spool file that cannot be read back).
+struct SumLost {
+  std::string detail;
+};
 struct CommitDone {
   RoundId round;
   absl::Status status;  // not OK: the run fails (disk full, ...), state stays resumable
@@ -66,7 +76,7 @@ struct StopRequested {  // SIGTERM or SIGINT
 };
 
 using Input = std::variant<NodeJoined, NodeLeft, RosterChanged, UploadAdvanced, UploadComplete,
-                           CommitDone, EvaluationDone, StopRequested>;
+                           UploadBroken, SumLost, CommitDone, EvaluationDone, StopRequested>;
 
 // ---- messages, with the connection they came over -----------------------------------------------
 

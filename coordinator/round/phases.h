@@ -41,6 +41,11 @@ Phase On(P&&, const StopRequested& in, RoundData& data, Instant, Outbox& out) {
   return Interrupt(in.detail, data, out);
 }
 
+template <RunningPhase P>
+Phase On(P&&, const SumLost& in, RoundData& data, Instant, Outbox& out) {
+  return Fail(in.detail, data, out);
+}
+
 template <typename In>
 Phase On(Finished&& phase, const In&, RoundData&, Instant, Outbox&) {
   return std::move(phase);

@@ -51,12 +51,12 @@ class FakeRoster final : public RosterAuthority {
     if (it == by_name_.end()) return std::nullopt;
     return it->second.key + " " + it->second.process.value();
   }
-  proto::RejectReason Judge(const JoinClaim& claim) const override {
+  proto::RejectReason Judge(const JoinClaim& claim, std::string_view signature) const override {
     const auto it = by_name_.find(claim.node);
     if (it == by_name_.end()) return proto::REJECT_REASON_NOT_IN_ROSTER;
     if (it->second.process != claim.process) return proto::REJECT_REASON_WRONG_PROCESS;
     const std::string nonce(claim.nonce.begin(), claim.nonce.end());
-    return claim.signature == Sign(claim.node, claim.process, nonce)
+    return signature == Sign(claim.node, claim.process, nonce)
                ? proto::REJECT_REASON_UNSPECIFIED
                : proto::REJECT_REASON_BAD_SIGNATURE;
   }

@@ -44,9 +44,6 @@ Phase StartCommit(RoundData& data, Instant now, Outbox& out) {
   std::vector<PeerNode> told;
   for (auto& [node, participant] : data.participants) {
     if (!participant.is_outstanding()) continue;
-    if (participant.participation == Participation::kUploading) {
-      out.uploads.emplace_back(DropUpload{node});
-    }
     participant.refusal = proto::REJECT_REASON_COHORT_FULL;
     data.SetParticipation(participant, Participation::kSurplus);
     const NodeState* state = data.FindNode(node);
@@ -56,6 +53,7 @@ Phase StartCommit(RoundData& data, Instant now, Outbox& out) {
   for (const auto& [peer, node] : told) {
     SendVerdict(peer, data.round.value(), node, proto::REJECT_REASON_COHORT_FULL, out);
   }
+  out.uploads.emplace_back(DropAllUploads{});
   out.work.emplace_back(CommitWork{.round = data.round, .survivor_count = data.accepted_count()});
   return Committing{.since = now, .stop = std::nullopt};
 }
@@ -70,7 +68,6 @@ Phase On(Committing&& phase, const CommitDone& in, RoundData& data, Instant now,
                 data, out);
   }
   out.persist.emplace_back(Committed(in, data, phase.since, now));
-  out.uploads.emplace_back(DropAllUploads{});
   data.last_committed = data.round;
   data.model_sha256 = in.model_sha256;
   SendRoundClosed(data, out);
