@@ -1,0 +1,136 @@
+// What a session machine remembers beyond its phase: who it hosts, the link, the run, the round.
+// Owned by SessionMachine; changed by join.h, round_work.h, progress.h and the phases only.
+//
+// A hosted node outside the current round costs a HostedNode and a map entry, about 200 bytes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/container/btree_map.h"
+#include "absl/container/flat_hash_map.h"
+#include "agent/session/model_receiver.h"
+#include "agent/session/session_options.h"
+#include "agent/session/session_outbox.h"
+#include "agent/session/upload_sender.h"
+#include "common/base/clock.h"
+#include "common/base/rng.h"
+#include "common/transport/back_off.h"
+
+namespace skerry {
+
+struct HostedNode {
+  NodeId id;
+  // Over this link:
+  bool is_answered = false;  // the coordinator gave a verdict on its join
+  bool is_joined = false;
+  proto::RejectReason refusal = proto::REJECT_REASON_UNSPECIFIED;
+  // In this run: its data cannot be used.
+  proto::RejectReason job_failure = proto::REJECT_REASON_UNSPECIFIED;
+};
+
+// Names a round's training; ordered by time.
+struct RoundKey {
+  RoundId round;
+  AttemptId attempt;
+  auto operator<=>(const RoundKey&) const = default;
+};
+
+// A node's part in the current round.
+struct NodeWork {
+  enum class Stage {
+    kQueued,  // waits for the model, its data or a worker
+    kTraining,
+    kDone,       // its upload is with the sender
+    kFailed,     // with `failure`
+    kWithdrawn,  // told to stop by the coordinator, until a task names it again
+  };
+  Stage stage = Stage::kQueued;
+  TrainingId training;  // kTraining
+  uint32_t permille = 0;
+  bool has_advanced = false;  // kTraining: since the last Progress
+  proto::RejectReason failure = proto::REJECT_REASON_UNSPECIFIED;
+};
+
+struct LocalRound {
+  RoundKey key;
+  ModelKey model{};
+  uint32_t scale_bits = 0;
+  std::deque<HostedIndex> queue{};  // an entry counts if its node's stage is kQueued
+  absl::btree_map<HostedIndex, NodeWork> nodes{};
+};
+
+struct Run {
+  enum class DataState { kNone, kLoading, kLoaded };
+
+  RunId id;
+  std::string job_yaml;
+  std::shared_ptr<const JobConfig> job;
+  ParameterLayoutPtr layout;
+  // Why this site's nodes take no part; nothing of their data is used then.
+  proto::RejectReason refusal = proto::REJECT_REASON_UNSPECIFIED;
+  std::string refusal_detail;
+
+  DataState data = DataState::kNone;
+  LoadingId loading;
+
+  std::shared_ptr<ParameterVector> model;  // complete and checked
+  ModelKey model_key;
+  std::optional<ModelReceiver> download;
+  std::optional<LocalRound> round;
+};
+
+// A training that the shell has not answered yet.
+struct OutstandingTraining {
+  RoundKey round;  // zero: of a round or run that is over
+  HostedIndex node;
+};
+
+// What is known of the present connection only.
+struct LinkState {
+  std::string nonce;
+  uint32_t version = 0;
+  size_t unanswered_count = 0;            // nodes whose join has no verdict
+  RoundKey floor;                         // older tasks are late repeats
+  std::optional<Instant> model_asked_at;  // last request or chunk; none: not asked yet
+  std::optional<Instant> rejoin_at;       // refused nodes try again
+};
+
+struct SessionData {
+  SessionData(SessionOptions options_in, SessionFunctions functions_in, Rng rng_in);
+
+  SessionOptions options;
+  SessionFunctions functions;
+  Rng rng;
+  std::vector<HostedNode> nodes;
+  absl::flat_hash_map<std::string, HostedIndex> index_of;
+
+  LinkState link;
+  std::optional<Run> run;
+  UploadSender uploads;
+  absl::flat_hash_map<TrainingId, OutstandingTraining> trainings;
+  TrainingId last_training;
+  LoadingId last_loading;
+
+  // Since the last Progress message: a training or the model's transfer advanced, an upload did.
+  bool training_advanced = false;
+  bool uploads_advanced = false;
+  Instant progress_at{};  // when the next message goes, if one of the above is set
+  BackOff turned_away_wait;
+  BackOff rejoin_wait;
+
+  HostedNode& node(HostedIndex index) { return nodes[index.value()]; }
+  const HostedNode& node(HostedIndex index) const { return nodes[index.value()]; }
+  std::optional<HostedIndex> Find(const std::string& id) const;
+};
+
+// Appends a report about a message that does not fit.
+void ReportIgnored(std::string detail, SessionOutbox& out);
+
+}  // namespace skerry

@@ -1,0 +1,93 @@
+// The one output of the session machine. After each call the shell drains it in this order: send,
+// cancel, work, report, reconnect, finished. The machine only appends. Bulk (offers with their
+// bytes, chunks) does not go through here: SessionMachine::NextBulk gives it one by one.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "agent/session/session_inputs.h"
+#include "common/base/strong_id.h"
+#include "common/config/job_config.h"
+#include "common/tensor/parameter_vector.h"
+#include "common/transport/frame.h"
+#include "skerry.pb.h"
+
+namespace skerry {
+
+// ---- work -------------------------------------------------------------------------------------
+
+// Make the hosted nodes' data ready for this job. Comes back as DataLoaded. A later one replaces
+// it, job and all.
+struct LoadDataWork {
+  LoadingId loading;
+  std::shared_ptr<const JobConfig> job;
+  ParameterLayoutPtr layout;
+};
+
+// Train one node from `model`. Comes back as TrainDone.
+struct TrainWork {
+  TrainingId training;
+  NodeId node;
+  RoundId round;
+  AttemptId attempt;
+  uint32_t scale_bits = 0;
+  SharedModel model;
+};
+
+using SessionWork = std::variant<LoadDataWork, TrainWork>;
+
+// ---- events -----------------------------------------------------------------------------------
+
+enum class SessionEventKind {
+  kJobAccepted,  // detail: the run's id
+  kJobRefused,   // by this site: policy, or the job cannot be understood
+  kNodeJoined,
+  kNodeRefused,  // by the coordinator, with its reason
+  kTurnedAway,   // the whole process, with the coordinator's reason
+  kRoundBegun,   // count: nodes in the task
+  kNodeFailed,   // cannot train, with the reason it gave; round 0: in this job
+  kNodeTrained,  // value: training loss
+  kUploadAccepted,
+  kUploadRefused,   // or the node was told to stop, with the coordinator's reason
+  kRoundEnded,      // count: 1 if it was committed
+  kJobEnded,        // count: 1 if it completed
+  kMessageIgnored,  // a message that does not fit
+};
+
+// Something for the log. Fields that do not apply are empty.
+struct SessionEvent {
+  SessionEventKind kind = SessionEventKind::kMessageIgnored;
+  NodeId node{};
+  RoundId round{};
+  uint64_t count = 0;
+  double value = 0;
+  proto::RejectReason reason = proto::REJECT_REASON_UNSPECIFIED;
+  std::string detail{};  // may quote the peer
+};
+
+// ---- outbox -----------------------------------------------------------------------------------
+
+struct SessionOutbox {
+  std::vector<proto::Envelope> send;
+  // Trainings to stop at the next chance, or not to begin.
+  std::vector<TrainingId> cancel;
+  std::vector<SessionWork> work;
+  std::vector<SessionEvent> report;
+  // Close the link and dial again; LinkDown and LinkUp follow.
+  bool reconnect = false;
+  // The session is over, with this exit code. Set once.
+  std::optional<int> finished;
+};
+
+// One message of bulk.
+struct BulkMessage {
+  proto::Envelope envelope;
+  std::optional<Frame> raw;
+};
+
+}  // namespace skerry
