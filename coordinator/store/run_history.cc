@@ -17,7 +17,7 @@ absl::Status ReadRun(SqliteDatabase& database, RunHistory& history) {
       SqliteStatement rows,
       database.Prepare("SELECT run_id, job_name, job_yaml, seed, roster_sha256, initial_sha256,"
                        " rounds_planned, keep_models, started_unix_ms, status, status_detail,"
-                       " ended_unix_ms FROM run"));
+                       " ended_unix_ms, guarantee FROM run"));
   SKERRY_ASSIGN_OR_RETURN(const bool is_row, rows.Step());
   if (!is_row) return absl::DataLossError("run.db: the description of the run is missing");
   RunInfo& info = history.info;
@@ -31,6 +31,7 @@ absl::Status ReadRun(SqliteDatabase& database, RunHistory& history) {
   info.rounds_planned = static_cast<uint64_t>(rows.Integer(6));
   info.keep_models = static_cast<uint64_t>(rows.Integer(7));
   info.started_unix_ms = rows.Integer(8);
+  info.guarantee = rows.Text(12);
   const auto status = RunStatusFromName(rows.Text(9));
   if (!status.has_value()) return absl::DataLossError("run.db: the run's status is unknown");
   history.status = *status;

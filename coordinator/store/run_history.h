@@ -17,8 +17,9 @@ namespace skerry {
 // What is fixed when a run is created.
 struct RunInfo {
   RunId run_id;
-  std::string job_name;  // for people: the job file's name without its extension
-  std::string job_yaml;  // resolved, every default filled in
+  std::string job_name;   // for people: the job file's name without its extension
+  std::string job_yaml;   // resolved, every default filled in
+  std::string guarantee;  // what the run promises about privacy, in one sentence
   uint64_t seed = 0;
   std::string roster_sha256;
   std::string initial_sha256;  // of model version 0

@@ -44,7 +44,8 @@ absl::Status InsertRun(SqliteDatabase& database, const RunInfo& info) {
       SqliteStatement insert,
       database.Prepare("INSERT INTO run (id, run_id, job_name, job_yaml, seed, roster_sha256,"
                        " initial_sha256, rounds_planned, keep_models, started_unix_ms, status,"
-                       " status_detail) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'running', '')"));
+                       " status_detail, guarantee) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'running',"
+                       " '', ?)"));
   const std::string seed = fmt::format("{}", info.seed);
   return insert.Bind(1, info.run_id.value())
       .Bind(2, info.job_name)
@@ -55,6 +56,7 @@ absl::Status InsertRun(SqliteDatabase& database, const RunInfo& info) {
       .Bind(7, Signed(info.rounds_planned))
       .Bind(8, Signed(info.keep_models))
       .Bind(9, info.started_unix_ms)
+      .Bind(10, info.guarantee)
       .Run();
 }
 
@@ -99,7 +101,7 @@ absl::StatusOr<RunStore> RunStore::Create(const std::string& run_dir, const RunI
   }
   SKERRY_ASSIGN_OR_RETURN(
       const CheckpointFiles files,
-      WriteCheckpoint(run_dir, {RoundId(0), &initial_model, {}, {{"round", "0"}}, {}}));
+      WriteCheckpoint(run_dir, {RoundId(0), &initial_model, nullptr, {{"round", "0"}}}));
   SKERRY_RETURN_IF_ERROR(database.Execute(kPragmas));
   {
     SKERRY_ASSIGN_OR_RETURN(SqliteTransaction transaction, SqliteTransaction::Begin(database));

@@ -22,6 +22,7 @@ CREATE TABLE run (
   run_id           TEXT NOT NULL,
   job_name         TEXT NOT NULL,
   job_yaml         TEXT NOT NULL,
+  guarantee        TEXT NOT NULL,
   seed             TEXT NOT NULL,     -- decimal; SQLite's integers are signed
   roster_sha256    TEXT NOT NULL,
   initial_sha256   TEXT NOT NULL,

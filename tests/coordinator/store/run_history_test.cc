@@ -35,6 +35,7 @@ TEST_F(RunHistoryTest, EverythingWrittenIsReadBack) {
   EXPECT_EQ(history.info.run_id, Info().run_id);
   EXPECT_EQ(history.info.job_name, "fashion_cnn");
   EXPECT_EQ(history.info.job_yaml, Info().job_yaml);
+  EXPECT_EQ(history.info.guarantee, Info().guarantee);
   EXPECT_EQ(history.info.seed, Info().seed);
   EXPECT_EQ(history.info.roster_sha256, Info().roster_sha256);
   EXPECT_EQ(history.info.initial_sha256, Info().initial_sha256);

@@ -19,10 +19,6 @@ using testing::IsEmpty;
 
 using RunStoreTest = StoreFixture;
 
-std::vector<float> Values(const ParameterVector& vector) {
-  return {vector.values().begin(), vector.values().end()};
-}
-
 // Every file this process writes ends at `bytes`, as on a full disk.
 class FileSizeLimit {
  public:
@@ -54,7 +50,7 @@ TEST_F(RunStoreTest, NewRunHoldsTheInitialModelAndNoRound) {
   EXPECT_THAT(restored.replay, IsEmpty());
   EXPECT_EQ(restored.status, RunStatus::kRunning);
   ASSERT_OK_AND_ASSIGN(const LoadedCheckpoint base,
-                       ReadCheckpoint(dir(), restored.base, layout_, {}));
+                       ReadCheckpoint(dir(), restored.base, layout_, nullptr));
   EXPECT_EQ(Values(base.model), Values(Model(0)));
 }
 
@@ -115,9 +111,9 @@ TEST_F(RunStoreTest, RoundsAfterTheCheckpointAreRestoredAsAggregatesInOrder) {
   EXPECT_EQ(Values(third), Values(Model(3.5f)));
   EXPECT_EQ(Values(fourth), Values(Model(4.5f)));
   ASSERT_OK_AND_ASSIGN(const LoadedCheckpoint base,
-                       ReadCheckpoint(dir(), restored.base, layout_, {"m"}));
+                       ReadCheckpoint(dir(), restored.base, layout_, state_layout_));
   EXPECT_EQ(Values(base.model), Values(Model(2)));
-  EXPECT_EQ(Values(base.state.at(0).second), Values(Model(-1)));
+  EXPECT_EQ(Values(base.state.value()), Values(State(-1)));
 }
 
 TEST_F(RunStoreTest, CheckpointReplacesTheAggregatesBeforeIt) {

@@ -27,6 +27,7 @@ class StoreFixture : public testing::Test {
     info.run_id = RunId("00112233445566778899aabbccddeeff");
     info.job_name = "fashion_cnn";
     info.job_yaml = "version: 1\nseed: 42\n";
+    info.guarantee = "no secure aggregation, no differential privacy in this run";
     info.seed = 18'000'000'000'000'000'000u;  // does not fit a signed integer
     info.roster_sha256 = std::string(64, 'a');
     info.initial_sha256 = std::string(64, '0');
@@ -43,6 +44,10 @@ class StoreFixture : public testing::Test {
     return model;
   }
 
+  static std::vector<float> Values(const ParameterVector& vector) {
+    return {vector.values().begin(), vector.values().end()};
+  }
+
   absl::StatusOr<RunStore> Create() { return RunStore::Create(dir(), Info(), Model(0)); }
   absl::StatusOr<RunStore> Open() { return RunStore::Open(dir(), "0.1.1", kStart + 1000); }
   std::string dir() const { return folder_ / "run"; }
@@ -51,6 +56,13 @@ class StoreFixture : public testing::Test {
 
   static RoundStarted Started(uint64_t round, uint32_t attempt = 1) {
     return {RoundId(round), AttemptId(attempt), {NodeId("a"), NodeId("b"), NodeId("c")}};
+  }
+
+  // A strategy's state with one moment.
+  ParameterVector State(float value) const {
+    ParameterVector state(state_layout_);
+    std::fill(state.values().begin(), state.values().end(), value);
+    return state;
   }
 
   static std::string Sha(uint64_t round) { return fmt::format("{:064x}", round); }
@@ -76,10 +88,9 @@ class StoreFixture : public testing::Test {
   RoundCommitted WithCheckpoint(uint64_t round, bool has_state = true) const {
     RoundCommitted record = Committed(round);
     const ParameterVector model = Model(static_cast<float>(round));
-    const ParameterVector moment = Model(-1.0f);
-    StateParts state;
-    if (has_state) state = {{"m", &moment}};
-    auto files = WriteCheckpoint(dir(), {RoundId(round), &model, state, {}, {}});
+    const ParameterVector moment = State(-1.0f);
+    auto files =
+        WriteCheckpoint(dir(), {RoundId(round), &model, has_state ? &moment : nullptr, {}});
     EXPECT_OK(files);
     record.checkpoint = *files;
     return record;
@@ -100,6 +111,7 @@ class StoreFixture : public testing::Test {
 
   TemporaryDirectory folder_;
   ParameterLayoutPtr layout_ = *ParameterLayout::Create({{"w", {3, 4}}, {"b", {4}}});
+  ParameterLayoutPtr state_layout_ = *ParameterLayout::Create({{"m/w", {3, 4}}, {"m/b", {4}}});
 };
 
 }  // namespace skerry
