@@ -1,0 +1,72 @@
+#include "coordinator/dashboard/plain_progress.h"
+
+#include <fmt/format.h>
+
+#include "coordinator/dashboard/text.h"
+
+namespace skerry {
+namespace {
+
+constexpr Duration kWaitingEvery = std::chrono::seconds(30);
+
+std::string EventText(const EventView& event) {
+  std::string text = PlainText(event.kind);
+  if (!event.node.empty()) text += " " + PlainText(event.node);
+  if (!event.detail.empty()) text += ": " + PlainText(event.detail);
+  return text;
+}
+
+}  // namespace
+
+std::string RoundText(const RoundView& round) {
+  std::string text;
+  for (const char* name : {"accuracy", "auc", "f1", "mae", "loss"}) {
+    const auto found = round.metrics.find(name);
+    if (found == round.metrics.end()) continue;
+    text += fmt::format("{} {}, ", name, MetricText(name, found->second));
+  }
+  const auto seconds = std::chrono::duration<double>(round.seconds);
+  return text + fmt::format("{} of {} nodes, {}, {} down, {} up", round.accepted, round.invited,
+                            DurationText(std::chrono::duration_cast<Duration>(seconds)),
+                            BytesText(static_cast<double>(round.bytes_sent)),
+                            BytesText(static_cast<double>(round.bytes_received)));
+}
+
+std::vector<std::string> PlainProgress::Next(const RunView& view) {
+  std::vector<std::string> lines;
+  if (!has_started_) {
+    has_started_ = true;
+    // A continued run begins with what happened before; that was told by the process before.
+    rounds_told_ = view.rounds.empty() ? 0 : view.rounds.back().round;
+    events_told_ = view.events.size();
+    lines.push_back(fmt::format("{}: {} rounds, {} nodes, run directory {}",
+                                PlainText(view.job_name), view.round_count, view.node_count,
+                                view.run_dir));
+  }
+  for (; events_told_ < view.events.size(); ++events_told_) {
+    const EventView& event = view.events[events_told_];
+    lines.push_back(fmt::format("round {}: {}", event.round, EventText(event)));
+  }
+  for (const RoundView& round : view.rounds) {
+    if (round.round <= rounds_told_) continue;
+    rounds_told_ = round.round;
+    lines.push_back(
+        fmt::format("round {} of {} done: {}", round.round, view.round_count, RoundText(round)));
+  }
+  if (view.round != round_ || view.phase != phase_) {
+    round_ = view.round;
+    phase_ = view.phase;
+    waiting_told_at_ = view.elapsed;
+    uint64_t invited = 0;
+    for (const uint64_t count : view.participation_counts) invited += count;
+    lines.push_back(fmt::format("round {} of {}: {}, {} of {} updates", round_, view.round_count,
+                                phase_, view.count_of(Participation::kAccepted), invited));
+  }
+  if (!view.waiting_for.empty() && view.elapsed - waiting_told_at_ >= kWaitingEvery) {
+    waiting_told_at_ = view.elapsed;
+    lines.push_back(fmt::format("round {}: {}", view.round, PlainText(view.waiting_for)));
+  }
+  return lines;
+}
+
+}  // namespace skerry

@@ -1,0 +1,259 @@
+#include "coordinator/dashboard/report_data.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "common/base/status.h"
+#include "coordinator/dashboard/text.h"
+#include "coordinator/store/schema.h"
+
+namespace skerry {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// More rows than this do not fit a page; the page then shows sums by state and the nodes that gave
+// most trouble.
+constexpr size_t kNodesInMap = 200;
+constexpr size_t kNodesInTableOfMany = 50;
+constexpr size_t kEventsMax = 2000;
+constexpr size_t kReasonsMax = 5000;
+
+// One letter a node and round, so that 200 nodes in 1,000 rounds take 200 KB.
+char LetterOf(Participation participation) {
+  switch (participation) {
+    case Participation::kAccepted:
+      return 'A';
+    case Participation::kFailed:
+      return 'F';
+    case Participation::kCut:
+      return 'C';
+    case Participation::kSurplus:
+      return 'S';
+    case Participation::kInvited:
+    case Participation::kTasked:
+    case Participation::kTraining:
+    case Participation::kUploading:
+      return 'U';  // unfinished
+  }
+  return 'U';
+}
+
+struct NodeTotals {
+  uint64_t invited = 0;
+  std::map<char, uint64_t> by_letter;
+  double finished_seconds = 0;
+  uint64_t finished_count = 0;
+  std::string last_reason;
+  uint64_t trouble() const {
+    const auto accepted = by_letter.find('A');
+    const auto surplus = by_letter.find('S');
+    return invited - (accepted == by_letter.end() ? 0 : accepted->second) -
+           (surplus == by_letter.end() ? 0 : surplus->second);
+  }
+};
+
+struct NodeOrder {
+  bool operator()(const NodeId& a, const NodeId& b) const {
+    return NaturalLess(a.value(), b.value());
+  }
+};
+using TotalsByNode = std::map<NodeId, NodeTotals, NodeOrder>;
+
+TotalsByNode CountByNode(const RunHistory& history) {
+  TotalsByNode totals;
+  for (const RoundHistory& round : history.rounds) {
+    for (const ParticipantRecord& record : round.committed.participants) {
+      NodeTotals& node = totals[record.node];
+      ++node.invited;
+      ++node.by_letter[LetterOf(record.participation)];
+      if (!record.reason.empty()) node.last_reason = record.reason;
+      if (record.finished_after.has_value()) {
+        node.finished_seconds += Seconds(*record.finished_after);
+        ++node.finished_count;
+      }
+    }
+  }
+  return totals;
+}
+
+Json Number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+
+Json RunJson(const RunHistory& history, size_t node_count) {
+  const RunInfo& info = history.info;
+  Json sessions = Json::array();
+  for (const SessionHistory& session : history.sessions) {
+    sessions.push_back({{"started_unix_ms", session.started_unix_ms},
+                        {"software_version", session.software_version}});
+  }
+  return {{"job_name", info.job_name},
+          {"run_id", info.run_id.value()},
+          {"status", RunStatusName(history.status)},
+          {"status_detail", history.status_detail},
+          {"started_unix_ms", info.started_unix_ms},
+          {"ended_unix_ms",
+           history.ended_unix_ms.has_value() ? Json(*history.ended_unix_ms) : Json(nullptr)},
+          {"seed", std::to_string(info.seed)},  // text: JavaScript numbers end at 2^53
+          {"guarantee", info.guarantee},
+          {"roster_sha256", info.roster_sha256},
+          {"initial_sha256", info.initial_sha256},
+          {"model_sha256", history.rounds.empty() ? info.initial_sha256
+                                                  : history.rounds.back().committed.model_sha256},
+          {"software_version", info.software_version},
+          {"rounds_planned", info.rounds_planned},
+          {"node_count", node_count},
+          {"sessions", std::move(sessions)},
+          {"job_yaml", info.job_yaml}};
+}
+
+Json RoundJson(const RoundHistory& round) {
+  const RoundCommitted& committed = round.committed;
+  std::map<std::string, uint64_t> counts;
+  for (const ParticipantRecord& record : committed.participants) {
+    ++counts[std::string(1, LetterOf(record.participation))];
+  }
+  Json json = {{"round", committed.round.value()},
+               {"attempt", committed.attempt.value()},
+               {"invited", committed.participants.size()},
+               {"counts", counts},
+               {"wall_s", Seconds(round.traffic.wall)},
+               {"sent", round.traffic.bytes_sent},
+               {"received", round.traffic.bytes_received},
+               {"until_quorum_s", Seconds(committed.timings.until_quorum)},
+               {"until_closed_s", Seconds(committed.timings.until_closed)},
+               {"committing_s", Seconds(committed.timings.committing)},
+               {"committed_unix_ms", round.committed_unix_ms},
+               {"weight_sum", Number(committed.weight_sum)},
+               {"clamped_sum", Number(committed.clamped_sum)},
+               {"update_norm", Number(committed.update_norm)},
+               {"sha256", committed.model_sha256}};
+  if (committed.node_metrics.has_value() && committed.node_metrics->examples > 0) {
+    const NodeMetrics& metrics = *committed.node_metrics;
+    json["nodes"] = {{"accuracy", Number(metrics.correct / metrics.examples)},
+                     {"loss", Number(metrics.loss_sum / metrics.examples)}};
+  }
+  return json;
+}
+
+Json EvaluationsJson(const RunHistory& history) {
+  Json json = Json::array();
+  for (const auto& [version, evaluation] : history.evaluations) {
+    Json metrics = Json::object();
+    for (const auto& [name, value] : evaluation.metrics) metrics[name] = Number(value);
+    json.push_back(
+        {{"version", version}, {"examples", evaluation.examples}, {"metrics", std::move(metrics)}});
+  }
+  return json;
+}
+
+Json NodesJson(const TotalsByNode& totals) {
+  std::vector<std::pair<NodeId, const NodeTotals*>> order;
+  for (const auto& [node, counts] : totals) order.emplace_back(node, &counts);
+  if (order.size() > kNodesInMap) {
+    std::stable_sort(order.begin(), order.end(), [](const auto& a, const auto& b) {
+      return a.second->trouble() > b.second->trouble();
+    });
+    order.resize(kNodesInTableOfMany);
+  }
+  Json json = Json::array();
+  for (const auto& [node, counts] : order) {
+    Json letters = Json::object();
+    for (const auto& [letter, count] : counts->by_letter) letters[std::string(1, letter)] = count;
+    json.push_back({{"node", node.value()},
+                    {"invited", counts->invited},
+                    {"counts", std::move(letters)},
+                    {"mean_s", counts->finished_count == 0
+                                   ? Json(nullptr)
+                                   : Json(counts->finished_seconds /
+                                          static_cast<double>(counts->finished_count))},
+                    {"last_reason", counts->last_reason}});
+  }
+  return json;
+}
+
+// Per round one text with a letter for each node of `totals`, ' ' if it was not invited.
+Json ParticipationJson(const RunHistory& history, const TotalsByNode& totals) {
+  std::map<NodeId, size_t, NodeOrder> positions;
+  for (const auto& [node, counts] : totals) positions.emplace(node, positions.size());
+  Json letters = Json::array();
+  Json reasons = Json::array();
+  for (const RoundHistory& round : history.rounds) {
+    std::string row(positions.size(), ' ');
+    for (const ParticipantRecord& record : round.committed.participants) {
+      const size_t position = positions.at(record.node);
+      row[position] = LetterOf(record.participation);
+      if (record.participation != Participation::kAccepted && reasons.size() < kReasonsMax) {
+        reasons.push_back({round.committed.round.value(), position,
+                           ParticipationName(record.participation), record.reason});
+      }
+    }
+    letters.push_back(std::move(row));
+  }
+  return {{"letters", std::move(letters)}, {"reasons", std::move(reasons)}};
+}
+
+Json EventsJson(const RunHistory& history) {
+  Json json = Json::array();
+  const size_t first = history.events.size() - std::min(history.events.size(), kEventsMax);
+  for (size_t i = first; i < history.events.size(); ++i) {
+    const TimedEvent& timed = history.events[i];
+    json.push_back({{"round", timed.event.round.value()},
+                    {"unix_ms", timed.unix_ms},
+                    {"kind", timed.event.kind},
+                    {"node", timed.event.node},
+                    {"detail", timed.event.detail}});
+  }
+  return json;
+}
+
+// '<', '>' and '&' stand only inside JSON's texts, where an escape means the same.
+std::string SafeInScript(const std::string& json) {
+  std::string safe;
+  safe.reserve(json.size());
+  for (const char c : json) {
+    switch (c) {
+      case '<':
+        safe += "\\u003c";
+        break;
+      case '>':
+        safe += "\\u003e";
+        break;
+      case '&':
+        safe += "\\u0026";
+        break;
+      default:
+        safe += c;
+    }
+  }
+  return safe;
+}
+
+}  // namespace
+
+std::string ReportData(const RunHistory& history) {
+  const TotalsByNode totals = CountByNode(history);
+  Json json;
+  json["run"] = RunJson(history, totals.size());
+  json["evaluations"] = EvaluationsJson(history);
+  json["rounds"] = Json::array();
+  for (const RoundHistory& round : history.rounds) json["rounds"].push_back(RoundJson(round));
+  json["nodes"] = NodesJson(totals);
+  json["participation"] =
+      totals.size() <= kNodesInMap ? ParticipationJson(history, totals) : Json(nullptr);
+  json["events"] = EventsJson(history);
+  json["event_count"] = history.events.size();
+  json["checkpoints"] = Json::array();
+  for (const auto& [round, files] : history.checkpoints) {
+    json["checkpoints"].push_back(
+        {{"round", round.value()}, {"model", files.model}, {"state", files.state}});
+  }
+  return SafeInScript(json.dump(-1, ' ', false, Json::error_handler_t::replace));
+}
+
+}  // namespace skerry

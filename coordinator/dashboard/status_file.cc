@@ -1,0 +1,237 @@
+#include "coordinator/dashboard/status_file.h"
+
+#include <cerrno>
+#include <cmath>
+#include <cstdio>
+#include <fstream>
+#include <limits>
+#include <optional>
+#include <unistd.h>
+#include <utility>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "common/base/file.h"
+#include "common/base/status.h"
+#include "coordinator/store/run_lock.h"
+#include "coordinator/store/schema.h"
+
+namespace skerry {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr size_t kStatusBytesMax = 64 << 20;
+// What a reader can use; the whole history stands in run.db.
+constexpr size_t kEventsMax = 100;
+constexpr size_t kNodesMax = 1000;
+
+std::string StatusPath(const std::string& run_dir) { return run_dir + "/status.json"; }
+
+Json ToJson(const RunView& view) {
+  Json counts = Json::object();
+  for (size_t i = 0; i < kParticipationCount; ++i) {
+    const std::string name(ParticipationName(static_cast<Participation>(i)));
+    counts[name] = view.participation_counts[i];
+  }
+  Json nodes = Json::array();
+  for (size_t i = 0; i < std::min(view.nodes.size(), kNodesMax); ++i) {
+    const NodeView& node = view.nodes[i];
+    nodes.push_back({{"node", node.node},
+                     {"participation", ParticipationName(node.participation)},
+                     {"permille", node.permille},
+                     {"note", node.note}});
+  }
+  Json rounds = Json::array();
+  for (const RoundView& round : view.rounds) {
+    rounds.push_back({{"round", round.round},
+                      {"invited", round.invited},
+                      {"accepted", round.accepted},
+                      {"seconds", round.seconds},
+                      {"bytes_sent", round.bytes_sent},
+                      {"bytes_received", round.bytes_received},
+                      {"metrics", Json(round.metrics)}});
+  }
+  Json events = Json::array();
+  const size_t first = view.events.size() - std::min(view.events.size(), kEventsMax);
+  for (size_t i = first; i < view.events.size(); ++i) {
+    const EventView& event = view.events[i];
+    events.push_back({{"round", event.round},
+                      {"kind", event.kind},
+                      {"node", event.node},
+                      {"detail", event.detail}});
+  }
+  return {{"job_name", view.job_name},
+          {"run_id", view.run_id},
+          {"run_dir", view.run_dir},
+          {"status", RunStatusName(view.status)},
+          {"status_detail", view.status_detail},
+          {"round", view.round},
+          {"round_count", view.round_count},
+          {"phase", view.phase},
+          {"waiting_for", view.waiting_for},
+          {"node_count", view.node_count},
+          {"node_connected_count", view.node_connected_count},
+          {"quorum", view.quorum},
+          {"participation_counts", std::move(counts)},
+          {"nodes", std::move(nodes)},
+          {"rounds", std::move(rounds)},
+          {"events", std::move(events)},
+          {"bytes_sent", view.bytes_sent},
+          {"bytes_received", view.bytes_received},
+          {"bytes_sent_per_s", view.bytes_sent_per_s},
+          {"bytes_received_per_s", view.bytes_received_per_s},
+          {"elapsed_s", Seconds(view.elapsed)},
+          {"round_elapsed_s", Seconds(view.round_elapsed)},
+          {"model_sha256", view.model_sha256}};
+}
+
+std::string Dump(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+// A field that is missing or of another type reads as its default: the file is for display, and a
+// newer version may have other fields.
+template <typename T>
+T Get(const Json& json, const char* name) {
+  const auto found = json.find(name);
+  if (found == json.end()) return T();
+  if constexpr (std::is_same_v<T, std::string>) {
+    return found->is_string() ? found->get<std::string>() : T();
+  } else {
+    return found->is_number() ? found->get<T>() : T();
+  }
+}
+
+const Json& Member(const Json& json, const char* name) {
+  static const Json kNone;
+  const auto found = json.find(name);
+  return found == json.end() ? kNone : *found;
+}
+
+Duration SecondsOf(double seconds) {
+  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
+}
+
+RoundView RoundFrom(const Json& json) {
+  RoundView round{Get<uint64_t>(json, "round"),
+                  Get<uint64_t>(json, "invited"),
+                  Get<uint64_t>(json, "accepted"),
+                  Get<double>(json, "seconds"),
+                  Get<uint64_t>(json, "bytes_sent"),
+                  Get<uint64_t>(json, "bytes_received"),
+                  {}};
+  for (const auto& [name, value] : Member(json, "metrics").items()) {
+    round.metrics[name] =
+        value.is_number() ? value.get<double>() : std::numeric_limits<double>::quiet_NaN();
+  }
+  return round;
+}
+
+struct Current {
+  RunView view;
+  std::optional<int> process;  // of the coordinator at work
+};
+
+absl::StatusOr<Current> ReadCurrent(const std::string& run_dir) {
+  const auto process = RunLock::Owner(run_dir);
+  if (process.has_value()) {
+    const auto text = ReadFile(StatusPath(run_dir), kStatusBytesMax);
+    if (text.ok()) {
+      SKERRY_ASSIGN_OR_RETURN(RunView view, ViewFromJson(*text));
+      return Current{std::move(view), process};
+    }
+  }
+  SKERRY_ASSIGN_OR_RETURN(const RunHistory history, ReadRunHistory(run_dir));
+  return Current{ViewOf(history), process};
+}
+
+}  // namespace
+
+std::string ViewToJson(const RunView& view) { return Dump(ToJson(view)); }
+
+absl::StatusOr<RunView> ViewFromJson(const std::string& text) {
+  const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) return absl::DataLossError("status.json is not a JSON object");
+  RunView view;
+  view.job_name = Get<std::string>(json, "job_name");
+  view.run_id = Get<std::string>(json, "run_id");
+  view.run_dir = Get<std::string>(json, "run_dir");
+  view.status = RunStatusFromName(Get<std::string>(json, "status")).value_or(RunStatus::kRunning);
+  view.status_detail = Get<std::string>(json, "status_detail");
+  view.round = Get<uint64_t>(json, "round");
+  view.round_count = Get<uint64_t>(json, "round_count");
+  view.phase = Get<std::string>(json, "phase");
+  view.waiting_for = Get<std::string>(json, "waiting_for");
+  view.node_count = Get<uint64_t>(json, "node_count");
+  view.node_connected_count = Get<uint64_t>(json, "node_connected_count");
+  view.quorum = Get<uint64_t>(json, "quorum");
+  for (size_t i = 0; i < kParticipationCount; ++i) {
+    const std::string name(ParticipationName(static_cast<Participation>(i)));
+    view.participation_counts[i] =
+        Get<uint64_t>(Member(json, "participation_counts"), name.c_str());
+  }
+  for (const Json& node : Member(json, "nodes")) {
+    const auto participation = ParticipationFromName(Get<std::string>(node, "participation"));
+    view.nodes.push_back({Get<std::string>(node, "node"),
+                          participation.value_or(Participation::kInvited),
+                          Get<uint32_t>(node, "permille"), Get<std::string>(node, "note")});
+  }
+  for (const Json& round : Member(json, "rounds")) view.rounds.push_back(RoundFrom(round));
+  for (const Json& event : Member(json, "events")) {
+    view.events.push_back({Get<uint64_t>(event, "round"), Get<std::string>(event, "kind"),
+                           Get<std::string>(event, "node"), Get<std::string>(event, "detail")});
+  }
+  view.bytes_sent = Get<uint64_t>(json, "bytes_sent");
+  view.bytes_received = Get<uint64_t>(json, "bytes_received");
+  view.bytes_sent_per_s = Get<double>(json, "bytes_sent_per_s");
+  view.bytes_received_per_s = Get<double>(json, "bytes_received_per_s");
+  view.elapsed = SecondsOf(Get<double>(json, "elapsed_s"));
+  view.round_elapsed = SecondsOf(Get<double>(json, "round_elapsed_s"));
+  view.model_sha256 = Get<std::string>(json, "model_sha256");
+  return view;
+}
+
+absl::Status WriteStatusFile(const std::string& run_dir, const RunView& view) {
+  const std::string path = StatusPath(run_dir);
+  const std::string temporary = path + ".tmp";
+  std::ofstream file(temporary, std::ios::binary | std::ios::trunc);
+  file << ViewToJson(view) << '\n';
+  file.close();
+  if (!file) return absl::UnavailableError(fmt::format("cannot write {}", temporary));
+  if (std::rename(temporary.c_str(), path.c_str()) != 0) {
+    return ErrnoStatus(errno, fmt::format("cannot rename {} to {}", temporary, path));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> StatusText(const std::string& run_dir, const RenderOptions& options) {
+  SKERRY_ASSIGN_OR_RETURN(const Current current, ReadCurrent(run_dir));
+  std::string text = Render(current.view, options);
+  if (current.process.has_value()) {
+    return text + fmt::format("  the coordinator is process {}\n", *current.process);
+  }
+  switch (current.view.status) {
+    case RunStatus::kRunning:
+      return text +
+             "  the coordinator is not running; it stopped without an end. Continue with "
+             "--resume\n";
+    case RunStatus::kFailed:
+    case RunStatus::kInterrupted:
+      return text + "  the coordinator is not running. Continue with --resume\n";
+    case RunStatus::kCompleted:
+      break;
+  }
+  return text + "  the run is complete\n";
+}
+
+absl::StatusOr<std::string> StatusJson(const std::string& run_dir) {
+  SKERRY_ASSIGN_OR_RETURN(const Current current, ReadCurrent(run_dir));
+  Json json = ToJson(current.view);
+  json["coordinator"] = {{"running", current.process.has_value()}, {"process", nullptr}};
+  if (current.process.has_value()) json["coordinator"]["process"] = *current.process;
+  return Dump(json);
+}
+
+}  // namespace skerry
