@@ -1,0 +1,131 @@
+#include "common/ml/network.h"
+
+#include <new>
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "common/ml/model.h"
+
+namespace skerry {
+namespace {
+
+// torch::nn's default for both norms.
+constexpr double kNormEpsilon = 1e-5;
+
+// 1/(1 - rate) with probability 1 - rate, else 0. Drawn from a stream of our own: LibTorch's global
+// generator is shared by all workers of a process, so a node's result would depend on its
+// neighbours.
+at::Tensor DropoutMask(const at::Tensor& like, double rate, Rng& rng) {
+  const at::Tensor mask = at::empty(like.sizes(), at::kFloat);
+  const auto kept = static_cast<float>(1.0 / (1.0 - rate));
+  const auto threshold = static_cast<uint64_t>(rate * 4294967296.0);
+  float* values = mask.data_ptr<float>();
+  const int64_t count = mask.numel();
+  for (int64_t i = 0; i < count; i += 2) {  // one draw serves two values
+    const uint64_t bits = rng.NextU64();
+    values[i] = (bits >> 32) >= threshold ? kept : 0.0f;
+    if (i + 1 < count) values[i + 1] = (bits & 0xffffffffu) >= threshold ? kept : 0.0f;
+  }
+  return mask.to(like.device());
+}
+
+}  // namespace
+
+absl::StatusOr<Network> Network::Create(const ModelConfig& model) {
+  Network network;
+  SKERRY_ASSIGN_OR_RETURN(network.shapes_, InferShapes(model));
+  SKERRY_ASSIGN_OR_RETURN(network.layout_, LayoutOf(model));
+  const std::vector<LayerConfig> layers = LayersOf(model);
+  const std::vector<TensorShape>& tensors = network.layout_->tensors();
+  size_t next = 0;
+  const auto take = [&](size_t layer, std::string_view name) {
+    if (next == tensors.size() || tensors[next].name != fmt::format("layers.{}.{}", layer, name)) {
+      return -1;
+    }
+    return static_cast<int>(next++);
+  };
+  for (size_t i = 0; i < layers.size(); ++i) {
+    Step step = {.layer = layers[i]};
+    step.weight = take(i, "weight");
+    step.bias = take(i, "bias");
+    network.steps_.push_back(step);
+  }
+  SKERRY_ASSERT(next == tensors.size());
+  return network;
+}
+
+at::Tensor Network::Forward(const at::Tensor& batch, const std::vector<at::Tensor>& parameters,
+                            Rng* dropout) const {
+  SKERRY_ASSERT(parameters.size() == layout_->tensors().size());
+  std::vector<int64_t> shape = {batch.size(0)};
+  shape.insert(shape.end(), shapes_.input.begin(), shapes_.input.end());
+  at::Tensor x = batch.view(shape);
+  for (const Step& step : steps_) x = Apply(step, x, parameters, dropout);
+  return x;
+}
+
+at::Tensor Network::Apply(const Step& step, const at::Tensor& x,
+                          const std::vector<at::Tensor>& parameters, Rng* dropout) const {
+  const LayerConfig& layer = step.layer;
+  const auto parameter = [&](int index) {
+    return index < 0 ? at::Tensor() : parameters[static_cast<size_t>(index)];
+  };
+  const at::Tensor weight = parameter(step.weight);
+  const at::Tensor bias = parameter(step.bias);
+  switch (layer.kind) {
+    case LayerKind::kLinear:
+      return at::linear(x, weight, bias);
+    case LayerKind::kConv2d:
+      return at::conv2d(x, weight, bias, layer.stride, layer.padding);
+    case LayerKind::kGroupNorm:
+      return at::group_norm(x, layer.groups, weight, bias, kNormEpsilon);
+    case LayerKind::kLayerNorm:
+      return at::layer_norm(x, {x.size(-1)}, weight, bias, kNormEpsilon);
+    case LayerKind::kEmbedding:
+      return at::embedding(weight, x.to(at::kLong));
+    case LayerKind::kRelu:
+      return at::relu(x);
+    case LayerKind::kGelu:
+      return at::gelu(x);
+    case LayerKind::kTanh:
+      return at::tanh(x);
+    case LayerKind::kMaxPool:
+      return at::max_pool2d(x, layer.kernel, layer.stride, layer.padding);
+    case LayerKind::kAvgPool:
+      return at::avg_pool2d(x, layer.kernel, layer.stride, layer.padding);
+    case LayerKind::kFlatten:
+      return at::flatten(x, 1);
+    case LayerKind::kDropout:
+      if (dropout == nullptr || layer.rate == 0.0) return x;
+      return x * DropoutMask(x, layer.rate, *dropout);
+  }
+  SKERRY_ASSERT(false);
+}
+
+std::vector<at::Tensor> ParametersOf(const ParameterVector& model, const at::Device& device) {
+  std::vector<at::Tensor> tensors;
+  for (size_t i = 0; i < model.layout()->tensors().size(); ++i) {
+    // from_blob wants a pointer it could write through; nothing here does.
+    auto* values = const_cast<float*>(model.tensor(i).data());
+    tensors.push_back(
+        at::from_blob(values, model.layout()->tensors()[i].sizes, at::kFloat).to(device));
+  }
+  return tensors;
+}
+
+absl::Status StatusOfException(const std::exception& exception, const std::string& what) {
+  std::string_view text = exception.what();
+  if (const auto* error = dynamic_cast<const c10::Error*>(&exception)) {
+    text = error->what_without_backtrace();
+  }
+  const std::string message = fmt::format("{}: {}", what, text.substr(0, text.find('\n')));
+  const bool is_memory = dynamic_cast<const std::bad_alloc*>(&exception) != nullptr ||
+                         text.find("not enough memory") != std::string_view::npos ||
+                         text.find("out of memory") != std::string_view::npos;
+  if (is_memory) return absl::ResourceExhaustedError(message);
+  return absl::InternalError(message);
+}
+
+}  // namespace skerry

@@ -1,0 +1,65 @@
+// A model as LibTorch operations. The one header that includes LibTorch: for the sources of this
+// library and for the agent's folders that may use LibTorch too.
+//
+// Functions here may throw c10::Error; who calls them turns it into a status (see CatchTorch).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <torch/torch.h>
+
+#include "absl/status/statusor.h"
+#include "common/base/rng.h"
+#include "common/base/status.h"
+#include "common/config/model_shapes.h"
+#include "common/tensor/parameter_vector.h"
+
+namespace skerry {
+
+// The layers of a model and how each uses the parameters. Immutable and without parameters of its
+// own, so that one network serves training tensors and a shared model's memory alike.
+class Network {
+ public:
+  static absl::StatusOr<Network> Create(const ModelConfig& model);
+
+  const ParameterLayoutPtr& layout() const { return layout_; }
+  const std::vector<int64_t>& input() const { return shapes_.input; }
+  const std::vector<int64_t>& output() const { return shapes_.output; }
+
+  // `batch` holds one example a row; `parameters` are in the layout's order. Draws dropout's masks
+  // from `dropout`, or leaves dropout out if it is null (evaluation).
+  at::Tensor Forward(const at::Tensor& batch, const std::vector<at::Tensor>& parameters,
+                     Rng* dropout) const;
+
+ private:
+  struct Step {
+    LayerConfig layer;
+    int weight = -1;  // position in the layout; -1: none
+    int bias = -1;
+  };
+  at::Tensor Apply(const Step& step, const at::Tensor& x, const std::vector<at::Tensor>& parameters,
+                   Rng* dropout) const;
+
+  ModelShapes shapes_;
+  ParameterLayoutPtr layout_;
+  std::vector<Step> steps_;
+};
+
+// One tensor for each of the layout's, over the model's own memory (not written, must outlive the
+// tensors) on the CPU, copied on another device.
+std::vector<at::Tensor> ParametersOf(const ParameterVector& model, const at::Device& device);
+
+// Calls `function`, which returns a status or StatusOr, and turns what LibTorch throws into
+// kInternal, or kResourceExhausted for a lack of memory.
+absl::Status StatusOfException(const std::exception& exception, const std::string& what);
+template <typename Function>
+auto CatchTorch(const std::string& what, const Function& function) -> decltype(function()) {
+  try {
+    return function();
+  } catch (const std::exception& exception) {
+    return StatusOfException(exception, what);
+  }
+}
+
+}  // namespace skerry

@@ -1,0 +1,67 @@
+// Local training of one node in one round. Without LibTorch in the header.
+//
+// A worker thread owns one Trainer and trains one node after the other with it: there is one
+// resident model a worker, not one a node. The result depends on the task alone, bit by bit for one
+// build and machine with compute.threads 1: not on other workers, on the process's other nodes or
+// on what this trainer trained before.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/config/job_config.h"
+#include "common/ml/compute.h"
+#include "common/ml/dataset.h"
+#include "common/tensor/parameter_vector.h"
+
+namespace skerry {
+
+struct TrainTask {
+  SharedModel global;
+  SharedDataset dataset;
+  std::span<const uint32_t> rows;  // of `dataset`; the node's own
+  uint64_t seed = 0;               // TrainingSeed(job seed, node, round)
+};
+
+// Both may be empty. Called in the trainer's thread, between batches.
+struct TrainObserver {
+  std::function<void(int permille)> progress;  // 0 to 1000, only when it changes
+  std::function<bool()> is_cancelled;
+};
+
+struct TrainResult {
+  std::vector<float> delta;    // local - global, in layout order
+  uint64_t example_count = 0;  // rows trained on
+  double train_loss = 0.0;     // mean over the examples of the last epoch; 0 without epochs
+};
+
+class Trainer {
+ public:
+  // Needs the job's model, training and strategy (FedProx's mu). Cheap: the resident model is made
+  // by the first task that needs it. Fails with kInvalidArgument if model and loss do not go
+  // together, or as CheckDevice does.
+  static absl::StatusOr<std::unique_ptr<Trainer>> Create(const JobConfig& job,
+                                                         const ComputeConfig& compute);
+  ~Trainer();
+  Trainer(const Trainer&) = delete;
+  Trainer& operator=(const Trainer&) = delete;
+
+  // With training.local_epochs 0 the delta is zero and LibTorch is not touched. Fails with
+  //   kInvalidArgument    rows, labels or model do not fit the job (nothing was trained)
+  //   kCancelled          observer.is_cancelled said so
+  //   kOutOfRange         loss or weights stopped being finite numbers
+  //   kResourceExhausted, kInternal   LibTorch failed
+  // and is ready for the next task in every case.
+  absl::StatusOr<TrainResult> Train(const TrainTask& task, const TrainObserver& observer = {});
+
+ private:
+  class Impl;
+  explicit Trainer(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace skerry
