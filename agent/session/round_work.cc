@@ -141,6 +141,10 @@ void TakeTaskFor(HostedIndex index, SessionData& data, SessionOutbox& out) {
         data.uploads.Offer(index);
         return;
       }
+      if (data.trainings.contains(work.training)) {
+        work.stage = Stage::kTraining;  // the cancellation may have come too late to stop it
+        return;
+      }
       work.stage = Stage::kQueued;
       round.queue.push_back(index);
       return;
@@ -175,7 +179,6 @@ void KeepUpload(HostedIndex index, const TrainDone& in, SessionData& data, Sessi
   NodeWork& work = round.nodes.at(index);
   const HostedNode& node = data.node(index);
   const bool is_wanted = work.stage != Stage::kWithdrawn;
-  CancelTraining(work, out);  // no effect unless a second training of the node runs
   const absl::Status kept = data.uploads.Add(index,
                                              {.node = node.id,
                                               .round = round.key.round,
@@ -201,6 +204,20 @@ void KeepUpload(HostedIndex index, const TrainDone& in, SessionData& data, Sessi
   if (!is_wanted) return;  // kept in case the node is asked again
   work.stage = Stage::kDone;
   if (node.is_joined) data.uploads.Offer(index);
+}
+
+void FailTraining(HostedIndex index, const TrainDone& in, SessionData& data, SessionOutbox& out) {
+  LocalRound& round = *data.run->round;
+  NodeWork& work = round.nodes.at(index);
+  const HostedNode& node = data.node(index);
+  work.stage = Stage::kFailed;
+  work.failure = in.failure;
+  if (node.is_joined) SendFailure(node, round.key, work.failure, out);
+  out.report.push_back({.kind = SessionEventKind::kNodeFailed,
+                        .node = node.id,
+                        .round = round.key.round,
+                        .reason = work.failure,
+                        .detail = in.detail});
 }
 
 }  // namespace
@@ -353,21 +370,20 @@ void TakeTrainDone(const TrainDone& in, SessionData& data, Instant now, SessionO
   const bool is_current = data.run && data.run->round && data.run->round->key == training.round;
   if (is_current && !data.uploads.Has(training.node)) {
     NodeWork& work = data.run->round->nodes.at(training.node);
-    const HostedNode& node = data.node(training.node);
-    const bool is_awaited = work.stage == Stage::kTraining && work.training == in.training;
-    if (in.outcome == TrainDone::Outcome::kFinished) {
-      KeepUpload(training.node, in, data, out);
-      MarkTrainingProgress(data, now);
-    } else if (is_awaited) {
-      work.stage = Stage::kFailed;
-      work.failure =
-          in.outcome == TrainDone::Outcome::kFailed ? in.failure : proto::REJECT_REASON_INTERNAL;
-      if (node.is_joined) SendFailure(node, training.round, work.failure, out);
-      out.report.push_back({.kind = SessionEventKind::kNodeFailed,
-                            .node = node.id,
-                            .round = training.round.round,
-                            .reason = work.failure,
-                            .detail = in.detail});
+    const bool is_awaited = work.stage == Stage::kTraining;
+    switch (in.outcome) {
+      case TrainDone::Outcome::kFinished:
+        KeepUpload(training.node, in, data, out);
+        MarkTrainingProgress(data, now);
+        break;
+      case TrainDone::Outcome::kFailed:
+        if (is_awaited) FailTraining(training.node, in, data, out);
+        break;
+      case TrainDone::Outcome::kCancelled:
+        if (!is_awaited) break;
+        work.stage = Stage::kQueued;  // wanted again since
+        data.run->round->queue.push_back(training.node);
+        break;
     }
   }
   StartTrainings(data, out);

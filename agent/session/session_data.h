@@ -52,7 +52,7 @@ struct NodeWork {
     kWithdrawn,  // told to stop by the coordinator, until a task names it again
   };
   Stage stage = Stage::kQueued;
-  TrainingId training;  // kTraining
+  TrainingId training;  // kTraining; the last one otherwise
   uint32_t permille = 0;
   bool has_advanced = false;  // kTraining: since the last Progress
   proto::RejectReason failure = proto::REJECT_REASON_UNSPECIFIED;

@@ -30,7 +30,7 @@ struct SessionOptions {
 
   // Uploads up to so many bytes travel beside their offer.
   uint64_t inline_upload_bytes_max = protocol::kInlineUploadBytesMax;
-  uint64_t model_window_bytes = 4 << 20;  // of a model on the way at once
+  uint64_t model_window_bytes = 1 << 20;  // of a model on the way at once
   // What is not answered for so long is said again. Links are ordered and reliable, so this only
   // repairs what a peer has lost.
   Duration resend_after = std::chrono::seconds(5);

@@ -25,6 +25,15 @@ class BoundedQueue {
     return true;
   }
 
+  // False, and the item is dropped, if the queue is full or closed.
+  bool TryPush(T item) {
+    std::unique_lock lock(mutex_);
+    if (items_.size() >= item_count_max_ || is_closed_) return false;
+    items_.push_back(std::move(item));
+    not_empty_.notify_one();
+    return true;
+  }
+
   // Waits for an item. Empty once the queue is closed and drained.
   std::optional<T> Pop() {
     std::unique_lock lock(mutex_);

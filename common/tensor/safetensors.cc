@@ -30,18 +30,15 @@ struct Header {
   uint64_t data_begin = 0;
 };
 
-std::string HeaderFor(std::span<const PrefixedParameters> parts,
-                      const SafetensorsMetadata& metadata) {
+std::string HeaderFor(const ParameterLayout& layout, const SafetensorsMetadata& metadata) {
   nlohmann::ordered_json header;
   if (!metadata.empty()) header["__metadata__"] = metadata;
-  uint64_t begin = 0;
-  for (const PrefixedParameters& part : parts) {
-    for (const TensorShape& tensor : part.parameters->layout()->tensors()) {
-      const uint64_t end = begin + tensor.element_count() * sizeof(float);
-      header[part.prefix + tensor.name] = {
-          {"dtype", "F32"}, {"shape", tensor.sizes}, {"data_offsets", {begin, end}}};
-      begin = end;
-    }
+  for (size_t i = 0; i < layout.tensors().size(); ++i) {
+    const TensorShape& tensor = layout.tensors()[i];
+    const uint64_t begin = layout.offset(i) * sizeof(float);
+    const uint64_t end = begin + tensor.element_count() * sizeof(float);
+    header[tensor.name] = {
+        {"dtype", "F32"}, {"shape", tensor.sizes}, {"data_offsets", {begin, end}}};
   }
   std::string text = header.empty() ? "{}" : header.dump();
   text.resize((text.size() + 7) / 8 * 8, ' ');  // the data section starts 8-byte aligned
@@ -194,21 +191,13 @@ absl::StatusOr<SafetensorsFile> Read(const std::string& path,
 
 absl::Status WriteSafetensors(const std::string& path, const ParameterVector& parameters,
                               const SafetensorsMetadata& metadata) {
-  const PrefixedParameters part{"", &parameters};
-  return WriteSafetensors(path, std::span(&part, 1), metadata);
-}
-
-absl::Status WriteSafetensors(const std::string& path, std::span<const PrefixedParameters> parts,
-                              const SafetensorsMetadata& metadata) {
   SKERRY_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path));
-  const std::string header = HeaderFor(parts, metadata);
+  const std::string header = HeaderFor(*parameters.layout(), metadata);
   uint8_t length[8];
   StoreLittleEndian<uint64_t>(header.size(), length);
   SKERRY_RETURN_IF_ERROR(file.Write(length));
   SKERRY_RETURN_IF_ERROR(file.Write(AsBytes(header.data(), header.size())));
-  for (const PrefixedParameters& part : parts) {
-    SKERRY_RETURN_IF_ERROR(file.Write(AsBytes(part.parameters->values())));
-  }
+  SKERRY_RETURN_IF_ERROR(file.Write(AsBytes(parameters.values())));
   return file.Commit();
 }
 

@@ -7,7 +7,6 @@
 #pragma once
 
 #include <map>
-#include <span>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -25,16 +24,6 @@ struct SafetensorsFile {
 // Writes to a temporary file, fsyncs and renames, so `path` is whole or absent. Streams: needs no
 // second copy of the parameters.
 absl::Status WriteSafetensors(const std::string& path, const ParameterVector& parameters,
-                              const SafetensorsMetadata& metadata = {});
-
-// One part of a file that holds several vectors.
-struct PrefixedParameters {
-  std::string prefix;  // put before each tensor's name
-  const ParameterVector* parameters = nullptr;
-};
-
-// The same for several vectors, one after the other. Names must differ after prefixing.
-absl::Status WriteSafetensors(const std::string& path, std::span<const PrefixedParameters> parts,
                               const SafetensorsMetadata& metadata = {});
 
 // Reads every tensor, in the order of their data offsets.

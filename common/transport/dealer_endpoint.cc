@@ -74,6 +74,7 @@ class DealerEndpoint::Impl {
   DealerPoll Poll(Duration timeout, Instant now);
   bool Send(Message message);
   bool TrySend(const Message& message);
+  void Reconnect() { is_asked_to_reconnect_ = link_.has_value(); }
   void Close(Duration flush_timeout);
   // A first socket, unconnected, shows whether keys and limits are acceptable.
   absl::Status CheckSocket() { return MakeSocket().status(); }
@@ -106,6 +107,7 @@ class DealerEndpoint::Impl {
   BackOff back_off_;
   OutgoingQueue queue_;
   bool is_blocked_ = false;  // a TrySend was refused since the last may_send
+  bool is_asked_to_reconnect_ = false;
   ZmqContext context_;       // before the link, so that it ends after it
   std::optional<Link> link_;
 };
@@ -158,7 +160,9 @@ void DealerEndpoint::Impl::Work(DealerPoll& result, Instant now) {
   std::string reason;
   const bool has_ended = HandleMonitor(result, reason);
   if (is_up_) Receive(result, has_ended);
-  if (has_ended) {
+  const bool is_given_up = std::exchange(is_asked_to_reconnect_, false);
+  if (is_given_up && !has_ended) reason = fmt::format("{}: connecting anew", options_.address);
+  if (has_ended || is_given_up) {
     TakeDown(result, now, std::move(reason));
     return;
   }
@@ -306,6 +310,7 @@ std::optional<Instant> DealerEndpoint::next_retry() const { return impl_->retry_
 DealerPoll DealerEndpoint::Poll(Duration timeout, Instant now) { return impl_->Poll(timeout, now); }
 bool DealerEndpoint::Send(Message message) { return impl_->Send(std::move(message)); }
 bool DealerEndpoint::TrySend(const Message& message) { return impl_->TrySend(message); }
+void DealerEndpoint::Reconnect() { impl_->Reconnect(); }
 void DealerEndpoint::Close(Duration flush_timeout) {
   if (impl_ == nullptr) return;
   impl_->Close(flush_timeout);

@@ -74,6 +74,9 @@ class DealerEndpoint {
   // For bulk: true only if the link can take it now and nothing is queued before it.
   bool TrySend(const Message& message);
 
+  // Ends the link, if there is one; Poll reports it and connects again after the usual wait.
+  void Reconnect();
+
   // Waits up to `flush_timeout` until everything accepted has left, then closes. The destructor
   // does the same without waiting.
   void Close(Duration flush_timeout);

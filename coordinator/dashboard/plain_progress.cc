@@ -11,8 +11,8 @@ constexpr Duration kWaitingEvery = std::chrono::seconds(30);
 
 std::string EventText(const EventView& event) {
   std::string text = PlainText(event.kind);
-  if (!event.node.empty()) text += " " + PlainText(event.node);
-  if (!event.detail.empty()) text += ": " + PlainText(event.detail);
+  if (!event.node.empty()) text += fmt::format(" {}", PlainText(event.node));
+  if (!event.detail.empty()) text += fmt::format(": {}", PlainText(event.detail));
   return text;
 }
 

@@ -87,7 +87,8 @@ absl::StatusOr<Revocation> Resolve(const Roster& roster, const std::vector<std::
     const absl::Status status = AddName(roster, name, revocation);
     if (status.ok()) continue;
     code = status.code();
-    problems += (problems.empty() ? "" : "\n") + std::string(status.message());
+    if (!problems.empty()) problems += '\n';
+    problems += std::string(status.message());
   }
   if (!problems.empty()) return absl::Status(code, problems);
   for (const RosterNode& node : roster.nodes()) {

@@ -14,6 +14,11 @@ void ModelServer::Publish(ModelVersion version, SharedModel model) {
   transfers_.clear();
 }
 
+void ModelServer::Withdraw() {
+  model_.reset();
+  transfers_.clear();
+}
+
 Frame ModelServer::WholeModel() const {
   SKERRY_ASSERT(model_ != nullptr);
   return Frame::Borrow(AsBytes(model_->values()), model_);

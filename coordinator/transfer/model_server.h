@@ -22,6 +22,8 @@ class ModelServer {
 
   // From now on this is the model; transfers of an older one end.
   void Publish(ModelVersion version, SharedModel model);
+  // From now on there is no model, until the next Publish.
+  void Withdraw();
   // All bytes of the model, for a RoundTask that carries it.
   Frame WholeModel() const;
 

@@ -15,7 +15,7 @@ namespace {
 // How long an upload may rest before its memory is given to one that waits.
 constexpr Duration kRateInterval = std::chrono::seconds(2);
 
-std::span<uint8_t> BytesOf(UploadBuffer& buffer) { return {buffer.bytes.get(), buffer.size}; }
+std::span<uint8_t> BytesOf(const UploadBuffer& buffer) { return {buffer.bytes.get(), buffer.size}; }
 
 }  // namespace
 
@@ -60,12 +60,12 @@ void UploadReceiver::Drop(const NodeId& node, Instant now, Events& events) {
   std::erase(waiting_, node);
   UploadBody body = std::move(found->second.body);
   transfers_.erase(found);
-  if (auto* buffer = std::get_if<UploadBuffer>(&body)) Release(std::move(*buffer), now, events);
+  if (auto* buffer = std::get_if<SharedBuffer>(&body)) Release(std::move(*buffer), now, events);
 }
 
 void UploadReceiver::DropAll() {
   for (const auto& [node, transfer] : transfers_) {
-    if (std::holds_alternative<UploadBuffer>(transfer.body)) --slots_taken_;
+    if (std::holds_alternative<SharedBuffer>(transfer.body)) --slots_taken_;
   }
   transfers_.clear();
   waiting_.clear();
@@ -85,12 +85,12 @@ proto::RejectReason UploadReceiver::HandleChunk(PeerId peer, const proto::Upload
   if (is_waiting(transfer) || transfer.sink.is_complete()) return proto::REJECT_REASON_OUT_OF_PHASE;
 
   absl::Status written;
-  if (auto* buffer = std::get_if<UploadBuffer>(&transfer.body)) {
-    MemoryStore store(BytesOf(*buffer));
+  if (auto* buffer = std::get_if<SharedBuffer>(&transfer.body)) {
+    MemoryStore store(BytesOf(**buffer));
     written = transfer.sink.Write(chunk.offset(), bytes.bytes(), store);
   } else {
     written = transfer.sink.Write(chunk.offset(), bytes.bytes(),
-                                  *std::get<std::unique_ptr<SpoolFile>>(transfer.body));
+                                  *std::get<std::shared_ptr<SpoolFile>>(transfer.body));
   }
   if (absl::IsFailedPrecondition(written)) {  // a gap: say again where to go on
     SendGrant(node, transfer, transfer.sink.Restart(), events);
@@ -116,6 +116,12 @@ proto::RejectReason UploadReceiver::HandleChunk(PeerId peer, const proto::Upload
   return proto::REJECT_REASON_UNSPECIFIED;
 }
 
+std::optional<UploadBody> UploadReceiver::Find(const NodeId& node, uint64_t content_id) const {
+  const auto found = transfers_.find(node);
+  if (found == transfers_.end() || found->second.content_id != content_id) return std::nullopt;
+  return found->second.body;
+}
+
 std::optional<UploadBody> UploadReceiver::Take(const NodeId& node, uint64_t content_id) {
   const auto found = transfers_.find(node);
   if (found == transfers_.end() || found->second.content_id != content_id) return std::nullopt;
@@ -124,7 +130,7 @@ std::optional<UploadBody> UploadReceiver::Take(const NodeId& node, uint64_t cont
   return body;
 }
 
-void UploadReceiver::Release(UploadBuffer buffer, Instant now, Events& events) {
+void UploadReceiver::Release(SharedBuffer buffer, Instant now, Events& events) {
   SKERRY_ASSERT(slots_taken_ > 0);
   --slots_taken_;
   if (!waiting_.empty()) free_buffers_.push_back(std::move(buffer));
@@ -136,11 +142,11 @@ void UploadReceiver::StartWaiting(Instant now, Events& events) {
     const NodeId node = waiting_.front();
     waiting_.pop_front();
     Transfer& transfer = transfers_.at(node);
-    UploadBuffer buffer;
+    SharedBuffer buffer;
     if (free_buffers_.empty()) {
-      // Allocated once and used again: a fresh buffer of a large model costs its page faults.
-      buffer.bytes = std::make_unique_for_overwrite<uint8_t[]>(options_.upload_bytes);
-      buffer.size = options_.upload_bytes;
+      // Used again within a round: a fresh buffer of a large model costs its page faults.
+      buffer = std::make_shared<UploadBuffer>(UploadBuffer{
+          std::make_unique_for_overwrite<uint8_t[]>(options_.upload_bytes), options_.upload_bytes});
     } else {
       buffer = std::move(free_buffers_.back());
       free_buffers_.pop_back();
@@ -169,7 +175,7 @@ void UploadReceiver::HandleDeadline(Instant now, Events& events) {
     const auto moved = static_cast<double>(transfer.sink.position() - transfer.position_checked);
     transfer.position_checked = transfer.sink.position();
     const bool is_judged = std::exchange(transfer.is_rated, true);
-    if (!std::holds_alternative<UploadBuffer>(transfer.body) || transfer.sink.is_complete() ||
+    if (!std::holds_alternative<SharedBuffer>(transfer.body) || transfer.sink.is_complete() ||
         !is_judged) {
       continue;
     }
@@ -188,11 +194,11 @@ std::optional<Instant> UploadReceiver::NextDeadline() const { return rate_check_
 absl::Status UploadReceiver::MoveToSpool(const NodeId& node, Transfer& transfer) {
   auto spool = SpoolFile::Create(options_.spool_folder, options_.upload_bytes);
   if (!spool.ok()) return Annotate(spool.status(), node.value());
-  auto& buffer = std::get<UploadBuffer>(transfer.body);
-  SKERRY_RETURN_IF_ERROR(spool->WriteAt(0, BytesOf(buffer).first(transfer.sink.position())));
+  auto& buffer = std::get<SharedBuffer>(transfer.body);
+  SKERRY_RETURN_IF_ERROR(spool->WriteAt(0, BytesOf(*buffer).first(transfer.sink.position())));
   free_buffers_.push_back(std::move(buffer));
   --slots_taken_;
-  transfer.body = std::make_unique<SpoolFile>(*std::move(spool));
+  transfer.body = std::make_shared<SpoolFile>(*std::move(spool));
   return absl::OkStatus();
 }
 

@@ -32,9 +32,11 @@ struct UploadBuffer {
   std::unique_ptr<uint8_t[]> bytes;
   size_t size = 0;
 };
+using SharedBuffer = std::shared_ptr<UploadBuffer>;
 
-// A complete upload: it came whole, was assembled in memory, or lies in a spool file.
-using UploadBody = std::variant<Frame, UploadBuffer, std::unique_ptr<SpoolFile>>;
+// A complete upload: it came whole, was assembled in memory, or lies in a spool file. Nothing
+// changes it any more, so another thread may read it.
+using UploadBody = std::variant<Frame, SharedBuffer, std::shared_ptr<SpoolFile>>;
 
 class UploadReceiver {
  public:
@@ -42,7 +44,7 @@ class UploadReceiver {
     uint64_t upload_bytes = 0;  // of every upload of the job
     size_t memory_slots = 2;
     uint64_t slot_rate_min = 0;       // bytes a second
-    uint64_t window_bytes = 4 << 20;  // on the way at once, for each upload
+    uint64_t window_bytes = 1 << 20;  // on the way at once, for each upload
     std::string spool_folder;
   };
   struct Events {
@@ -64,10 +66,12 @@ class UploadReceiver {
   proto::RejectReason HandleChunk(PeerId peer, const proto::UploadChunk& chunk, const Frame& bytes,
                                   Instant now, Events& events);
 
+  // A complete upload, to be looked at. Empty if it was dropped meanwhile.
+  std::optional<UploadBody> Find(const NodeId& node, uint64_t content_id) const;
   // Takes a complete upload out. Empty if it was dropped meanwhile.
   std::optional<UploadBody> Take(const NodeId& node, uint64_t content_id);
   // The memory of an upload that was taken out is free for the next one.
-  void Release(UploadBuffer buffer, Instant now, Events& events);
+  void Release(SharedBuffer buffer, Instant now, Events& events);
 
   // Looks for uploads that hold memory without moving.
   void HandleDeadline(Instant now, Events& events);
@@ -94,7 +98,7 @@ class UploadReceiver {
   Options options_;
   std::map<NodeId, Transfer> transfers_;
   std::deque<NodeId> waiting_;  // offers without a slot, oldest first
-  std::vector<UploadBuffer> free_buffers_;
+  std::vector<SharedBuffer> free_buffers_;
   size_t slots_taken_ = 0;  // in assembly or taken out and not yet released
   std::optional<Instant> rate_check_at_;
   Instant rate_checked_at_{};

@@ -213,6 +213,30 @@ TEST(SessionRoundTest, ATrainingThatFinishedDespiteBeingToldToStopIsKept) {
   EXPECT_THAT(agent.Works<TrainWork>(), SizeIs(1));
 }
 
+// Simulation seed 15988 had a node trained twice: asked again before its cancelled training ended.
+TEST(SessionRoundTest, ANodeAskedAgainBeforeItHasStoppedIsNotTrainedASecondTime) {
+  for (const bool has_stopped : {false, true}) {
+    SessionOptions options = HarnessOptions();
+    options.workers = 2;
+    SessionHarness agent(options);
+    agent.BecomeActive();
+    agent.Task(1, {"n-0"});
+    const TrainWork work = agent.LastWork<TrainWork>();
+    agent.Result(1, "n-0", proto::REJECT_REASON_COHORT_FULL);
+
+    agent.Task(1, {"n-0"});
+    EXPECT_THAT(agent.Works<TrainWork>(), SizeIs(1));
+    if (has_stopped) {
+      agent.Feed(TrainDone{.training = work.training, .outcome = TrainDone::Outcome::kCancelled});
+    } else {
+      agent.Finish(work);
+    }
+
+    EXPECT_THAT(agent.Works<TrainWork>(), SizeIs(has_stopped ? 2 : 1));
+    EXPECT_THAT(agent.PullAll(), SizeIs(has_stopped ? 0 : 1));
+  }
+}
+
 TEST(SessionRoundTest, ACoordinatorThatDoesNotKnowANodeIsToldWhoItIsAgain) {
   SessionHarness agent;
   agent.BecomeActive();

@@ -18,6 +18,16 @@ TEST(BoundedQueueTest, ItemsLeaveInTheOrderTheyCame) {
   EXPECT_EQ(queue.TryPop(), std::nullopt);
 }
 
+TEST(BoundedQueueTest, TryPushDropsWhatDoesNotFit) {
+  BoundedQueue<int> queue(1);
+
+  EXPECT_TRUE(queue.TryPush(1));
+  EXPECT_FALSE(queue.TryPush(2));
+
+  EXPECT_EQ(queue.Pop(), 1);
+  EXPECT_TRUE(queue.TryPush(3));
+}
+
 TEST(BoundedQueueTest, ClosedQueueGivesWhatItHoldsAndTakesNothing) {
   BoundedQueue<int> queue(3);
   ASSERT_TRUE(queue.Push(1));

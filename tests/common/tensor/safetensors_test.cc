@@ -50,23 +50,6 @@ TEST_F(SafetensorsTest, ModelAndMetadataAreReadBackBitByBit) {
   EXPECT_EQ(file.metadata.at("round"), "7");
 }
 
-TEST_F(SafetensorsTest, SeveralVectorsShareAFileUnderPrefixedNames) {
-  const ParameterVector first = SmallModel();
-  ParameterVector second = SmallModel();
-  second.values()[0] = -9;
-  const PrefixedParameters parts[] = {{"m/", &first}, {"v/", &second}};
-
-  ASSERT_OK(WriteSafetensors(folder_ / "parts", parts, {}));
-
-  ASSERT_OK_AND_ASSIGN(const SafetensorsFile file, ReadSafetensors(folder_ / "parts"));
-  const auto& tensors = file.parameters.layout()->tensors();
-  ASSERT_EQ(tensors.size(), 4u);
-  EXPECT_EQ(tensors[0].name, "m/w");
-  EXPECT_EQ(tensors[3].name, "v/b");
-  EXPECT_THAT(file.parameters.tensor(1), testing::ElementsAreArray(first.tensor(1)));
-  EXPECT_THAT(file.parameters.tensor(2), testing::ElementsAreArray(second.tensor(0)));
-}
-
 TEST_F(SafetensorsTest, DataSectionIsExactlyTheFlatBuffer) {
   const ParameterVector model = SmallModel();
   ASSERT_OK(WriteSafetensors(folder_ / "m", model));

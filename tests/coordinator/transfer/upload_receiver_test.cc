@@ -60,11 +60,11 @@ class UploadReceiverTest : public testing::Test {
     if (auto* frame = std::get_if<Frame>(&body)) {
       return {frame->bytes().begin(), frame->bytes().end()};
     }
-    if (auto* buffer = std::get_if<UploadBuffer>(&body)) {
-      return {buffer->bytes.get(), buffer->bytes.get() + buffer->size};
+    if (auto* buffer = std::get_if<SharedBuffer>(&body)) {
+      return {(*buffer)->bytes.get(), (*buffer)->bytes.get() + (*buffer)->size};
     }
     std::vector<uint8_t> bytes(kUploadBytes);
-    EXPECT_OK(std::get<std::unique_ptr<SpoolFile>>(body)->ReadAt(0, bytes));
+    EXPECT_OK(std::get<std::shared_ptr<SpoolFile>>(body)->ReadAt(0, bytes));
     return bytes;
   }
 
@@ -109,7 +109,7 @@ TEST_F(UploadReceiverTest, OnlyAsManyAsThereAreSlotsAreGrantedAtOnce) {
   auto body = receiver.Take(NodeId("a"), 1);
   ASSERT_TRUE(body.has_value());
   EXPECT_TRUE(TakeGrants().empty()) << "the memory is still in use";
-  receiver.Release(std::move(std::get<UploadBuffer>(*body)), now_, events_);
+  receiver.Release(std::move(std::get<SharedBuffer>(*body)), now_, events_);
   EXPECT_EQ(TakeGrants(), std::vector<std::string>{"b@0..40"});
   SendRest(receiver, "b", 2, 0);
   EXPECT_EQ(Content(*receiver.Take(NodeId("b"), 1)), BytesOf("b"));
@@ -173,7 +173,7 @@ TEST_F(UploadReceiverTest, UploadThatMovesKeepsItsMemory) {
 
   for (const std::string& grant : TakeGrants()) EXPECT_EQ(grant[0], 'a') << grant;
   SendRest(receiver, "a", 1, 20);
-  EXPECT_TRUE(std::holds_alternative<UploadBuffer>(*receiver.Take(NodeId("a"), 1)));
+  EXPECT_TRUE(std::holds_alternative<SharedBuffer>(*receiver.Take(NodeId("a"), 1)));
 }
 
 TEST_F(UploadReceiverTest, ChunksNobodyAskedForAreRefused) {

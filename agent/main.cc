@@ -1,0 +1,133 @@
+// The agent's command line. The work is done in libraries; here it is only parsed.
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "agent/shell/run_command.h"
+#include "common/base/log.h"
+#include "common/base/version.h"
+#include "common/config/agent_loader.h"
+#include "common/identity/key_files.h"
+#include "common/identity/z85.h"
+
+namespace skerry {
+namespace {
+
+constexpr int kExitUsage = 2;
+
+int Refuse(const absl::Status& status) {
+  LogError(std::string(status.message()));
+  return kExitUsage;
+}
+
+// What the command line says of an agent without a configuration file.
+struct VirtualOptions {
+  std::string coordinator;
+  std::string virtual_nodes;
+  std::string process;
+  std::string keys;
+  std::string server_key_path;
+  std::string spool = "/tmp";
+  std::string device = "cpu";
+  int64_t workers = 1;
+  bool allow_plain = false;
+  int64_t cohort_min = SitePolicyConfig().cohort_min;
+};
+
+absl::StatusOr<AgentRunOptions> VirtualAgent(const VirtualOptions& given) {
+  if (given.coordinator.empty() || given.virtual_nodes.empty() || given.keys.empty() ||
+      given.process.empty()) {
+    return absl::InvalidArgumentError(
+        "give an agent's YAML, or all of --coordinator, --virtual-nodes, --process and --keys");
+  }
+  AgentRunOptions options;
+  auto nodes = ParseVirtualNodes(given.virtual_nodes);
+  if (!nodes.ok()) return nodes.status();
+  options.virtual_nodes = *nodes;
+  options.config.identity = {given.process, given.keys};
+  options.config.coordinator.address = given.coordinator;
+  if (!given.server_key_path.empty()) {
+    auto key = ReadCurvePublicFile(given.server_key_path);
+    if (!key.ok()) return key.status();
+    options.config.coordinator.public_key = Z85Encode(key->bytes());
+  }
+  options.config.device = given.device;
+  options.config.resources.workers = given.workers;
+  options.config.resources.spool = given.spool;
+  options.config.policy.allow_plain = given.allow_plain;
+  options.config.policy.cohort_min = given.cohort_min;
+  return options;
+}
+
+void AddRun(CLI::App& app, int& exit_code) {
+  auto* command = app.add_subcommand("run", "Join a coordinator's jobs");
+  auto path = std::make_shared<std::string>();
+  auto overrides = std::make_shared<std::vector<std::string>>();
+  auto given = std::make_shared<VirtualOptions>();
+  auto is_once = std::make_shared<bool>(false);
+  auto is_quiet = std::make_shared<bool>(false);
+  command->add_option("agent", *path, "The agent's YAML");
+  command->add_option("--set", *overrides, "Override a key: a.b=value")
+      ->take_all()
+      ->allow_extra_args(false);
+  command->add_flag("--once", *is_once, "End with the first job instead of waiting for the next");
+  command->add_flag("--quiet", *is_quiet, "Warnings and errors only");
+  auto* simulation = command->add_option_group("Simulated nodes, without a YAML");
+  simulation->add_option("--coordinator", given->coordinator, "tcp://host:port or ipc://path");
+  simulation->add_option("--virtual-nodes", given->virtual_nodes,
+                         "Host these nodes of the job's partition: FIRST-LAST");
+  simulation->add_option("--process", given->process, "This process's name in the roster");
+  simulation->add_option("--keys", given->keys, "Folder of this process's keys");
+  simulation->add_option("--server-key", given->server_key_path,
+                         "File with the coordinator's public key (tcp)");
+  simulation->add_option("--device", given->device, "cpu or cuda:N");
+  simulation->add_option("--workers", given->workers, "Nodes trained at once")
+      ->check(CLI::Range(1, 1024));
+  simulation->add_option("--spool", given->spool, "Folder for uploads that do not fit in memory");
+  simulation->add_flag("--allow-plain", given->allow_plain, "policy.allow_plain: true");
+  simulation->add_option("--cohort-min", given->cohort_min, "policy.cohort_min");
+  command->callback([=, &exit_code] {
+    absl::StatusOr<AgentRunOptions> options;
+    if (path->empty()) {
+      options = VirtualAgent(*given);
+    } else {
+      auto config = LoadAgent(*path, *overrides);
+      if (config.ok()) {
+        options = AgentRunOptions();
+        options->config = *std::move(config);
+      } else {
+        options = config.status();
+      }
+    }
+    if (!options.ok()) {
+      exit_code = Refuse(options.status());
+      return;
+    }
+    options->ends_with_job = *is_once;
+    options->is_quiet = *is_quiet;
+    exit_code = RunCommand(*options);
+  });
+}
+
+}  // namespace
+
+int Main(int argc, char** argv) {
+  SetUpLogging("skerry-agent", LogLevel::kInfo);
+  CLI::App app("Skerry's agent: trains on this site's data, which never leaves it", "skerry-agent");
+  app.set_version_flag("--version", std::string(kVersion));
+  app.require_subcommand(1);
+  int exit_code = 0;
+  AddRun(app, exit_code);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kExitUsage;
+  }
+  return exit_code;
+}
+
+}  // namespace skerry
+
+int main(int argc, char** argv) { return skerry::Main(argc, argv); }

@@ -1,0 +1,103 @@
+#include "agent/training/node_trainer.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "common/base/bytes.h"
+#include "common/base/status.h"
+#include "common/ml/batches.h"
+#include "common/ml/evaluator.h"
+#include "common/secagg/job_encoding.h"
+#include "common/secagg/rounding_key.h"
+
+namespace skerry {
+namespace {
+
+// What the coordinator is told; the details stay in this agent's log.
+proto::RejectReason ReasonFor(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kNotFound:
+      return proto::REJECT_REASON_DATA;
+    case absl::StatusCode::kOutOfRange:
+      return proto::REJECT_REASON_NOT_FINITE;
+    case absl::StatusCode::kResourceExhausted:
+      return proto::REJECT_REASON_RESOURCES;
+    default:
+      return proto::REJECT_REASON_INTERNAL;
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<NodeTrainer>> NodeTrainer::Create(
+    std::shared_ptr<const JobConfig> job, const ParameterLayoutPtr& layout,
+    const ComputeConfig& compute) {
+  SKERRY_ASSIGN_OR_RETURN(UpdateEncoding encoding, EncodingOf(*job, layout->element_count()));
+  SKERRY_ASSIGN_OR_RETURN(std::unique_ptr<Trainer> trainer, Trainer::Create(*job, compute));
+  return std::unique_ptr<NodeTrainer>(
+      new NodeTrainer(std::move(job), compute, std::move(encoding), std::move(trainer)));
+}
+
+TrainDone NodeTrainer::Run(const TrainWork& work, const NodeData& data,
+                           const TrainObserver& observer) {
+  TrainDone done;
+  done.training = work.training;
+  absl::StatusOr<Frame> upload = TrainAndEncode(work, data, observer, done.train_loss);
+  if (upload.ok()) {
+    done.upload = *std::move(upload);
+  } else if (absl::IsCancelled(upload.status())) {
+    done.outcome = TrainDone::Outcome::kCancelled;
+  } else {
+    done.outcome = TrainDone::Outcome::kFailed;
+    done.failure = ReasonFor(upload.status());
+    done.detail = std::string(upload.status().message());
+  }
+  return done;
+}
+
+absl::StatusOr<Frame> NodeTrainer::TrainAndEncode(const TrainWork& work, const NodeData& data,
+                                                  const TrainObserver& observer,
+                                                  double& train_loss) {
+  const NodeRows rows = data.rows(work.node);
+  if (rows.dataset == nullptr) return absl::InvalidArgumentError("the node's data is not loaded");
+  if (static_cast<int>(work.scale_bits) != encoding_.scale_bits()) {
+    return absl::InternalError(
+        fmt::format("the coordinator encodes with 2^{}, this agent with 2^{}", work.scale_bits,
+                    encoding_.scale_bits()));
+  }
+  UpdateInput input;
+  if (encoding_.layout().has_metrics) {
+    input.metrics = MetricSums{};
+    if (!rows.held_out.empty()) {
+      SKERRY_ASSIGN_OR_RETURN(
+          const EvaluationResult evaluation,
+          Evaluate(*job_, compute_,
+                   {work.model, rows.dataset, rows.held_out, observer.is_cancelled}));
+      input.metrics =
+          MetricSums{static_cast<double>(evaluation.example_count),
+                     static_cast<double>(evaluation.correct_count), evaluation.loss_sum};
+    }
+  }
+  SKERRY_ASSIGN_OR_RETURN(
+      const TrainResult trained,
+      trainer_->Train({work.model, rows.dataset, rows.training,
+                       TrainingSeed(job_->seed, work.node.value(), work.round.value())},
+                      observer));
+  train_loss = trained.train_loss;
+
+  // The update pipeline, agent half. Clipping, noise and masks have their place here, in this
+  // order, before and after the encoding.
+  input.delta = trained.delta;
+  input.example_count = static_cast<int64_t>(trained.example_count);
+  std::vector<uint8_t> bytes(encoding_.layout().size() * sizeof(RingElement));
+  const std::span<RingElement> coordinates(reinterpret_cast<RingElement*>(bytes.data()),
+                                           encoding_.layout().size());
+  const absl::Status encoded =
+      EncodeUpdate(encoding_, input, RoundingKey(job_->seed, work.node, work.round), coordinates);
+  if (!encoded.ok()) return absl::OutOfRangeError(std::string(encoded.message()));
+  return Frame::Own(std::move(bytes));
+}
+
+}  // namespace skerry

@@ -1,0 +1,183 @@
+// The coordinator's command line. Each command's work is done in a library; here it is only parsed.
+#include <cstdio>
+#include <string>
+#include <unistd.h>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "common/base/log.h"
+#include "common/base/version.h"
+#include "common/crypto/random_bits.h"
+#include "coordinator/dashboard/html_report.h"
+#include "coordinator/dashboard/status_file.h"
+#include "coordinator/dashboard/terminal_view.h"
+#include "coordinator/keys/keys_command.h"
+#include "coordinator/keys/throw_away_identities.h"
+#include "coordinator/shell/check_command.h"
+#include "coordinator/shell/run_command.h"
+
+namespace skerry {
+namespace {
+
+constexpr int kExitFailed = 1;
+constexpr int kExitUsage = 2;
+
+int ExitCodeFor(const absl::Status& status) {
+  if (status.ok()) return 0;
+  LogError(std::string(status.message()));
+  return absl::IsInvalidArgument(status) || absl::IsNotFound(status) ||
+                 absl::IsAlreadyExists(status) || absl::IsPermissionDenied(status)
+             ? kExitUsage
+             : kExitFailed;
+}
+
+// Prints a result's description, or the error.
+template <typename Result, typename... Arguments>
+int Tell(const absl::StatusOr<Result>& result, const Arguments&... arguments) {
+  if (!result.ok()) return ExitCodeFor(result.status());
+  std::fputs(Describe(*result, arguments...).c_str(), stdout);
+  return 0;
+}
+
+void AddRun(CLI::App& app, int& exit_code) {
+  auto* command = app.add_subcommand("run", "Run one federated job");
+  auto options = std::make_shared<RunOptions>();
+  auto replay = std::make_shared<std::string>();
+  auto listen = std::make_shared<std::string>();
+  auto endpoint = std::make_shared<std::string>();
+  command->add_option("job", options->job_path, "The job's YAML; not needed to resume or replay");
+  command->add_option("--set", options->overrides, "Override a key of the job: a.b=value")
+      ->take_all()
+      ->allow_extra_args(false);
+  command->add_option("--run-dir", options->run_dir, "Where the run is kept (default runs/<time>)");
+  command->add_flag("--resume", options->is_resume, "Go on with the run in --run-dir");
+  command->add_option("--replay", *replay,
+                      "Repeat the run in this folder with its recorded cohorts and survivors");
+  command->add_option("--listen", *listen, "tcp://host:port or ipc://path, for transport.listen");
+  command->add_option("--keys", options->keys_folder, "Folder of the coordinator's keys (tcp)");
+  command->add_option("--roster", options->roster_path, "Who may take part")->required();
+  command->add_option("--endpoint-file", *endpoint, "Write the address that agents dial here");
+  command->add_flag("--json", options->is_json, "Print the result as one JSON object");
+  command->callback([=, &exit_code] {
+    if (!replay->empty()) options->replay_dir = *replay;
+    if (!listen->empty()) options->listen = *listen;
+    if (!endpoint->empty()) options->endpoint_path = *endpoint;
+    exit_code = RunCommand(*options);
+  });
+}
+
+void AddCheck(CLI::App& app, int& exit_code) {
+  auto* command = app.add_subcommand("check", "Check a job and print it with every default");
+  auto job = std::make_shared<std::string>();
+  auto overrides = std::make_shared<std::vector<std::string>>();
+  command->add_option("job", *job, "The job's YAML")->required();
+  command->add_option("--set", *overrides, "Override a key: a.b=value")
+      ->take_all()
+      ->allow_extra_args(false);
+  command->callback([=, &exit_code] { exit_code = CheckCommand(*job, *overrides); });
+}
+
+void AddKeysNew(CLI::App& keys, int& exit_code) {
+  auto* create = keys.add_subcommand("new", "Make keys for a coordinator or an agent process");
+  create->require_subcommand(1);
+  auto folder = std::make_shared<std::string>();
+  auto* coordinator = create->add_subcommand("coordinator", "The coordinator's key pair");
+  coordinator->add_option("--out", *folder, "Folder for the keys")->required();
+  coordinator->callback(
+      [=, &exit_code] { exit_code = Tell(NewCoordinatorKeys(*folder, SystemRandom())); });
+
+  auto options = std::make_shared<NewProcessOptions>();
+  auto* process = create->add_subcommand("process", "Keys of an agent process and its nodes");
+  process->add_option("name", options->process, "The process's name in the roster")->required();
+  process->add_option("--nodes", options->nodes, "Its nodes: a,b,c")->required()->delimiter(',');
+  process->add_option("--out", options->folder, "Folder for the keys")->required();
+  process->callback(
+      [=, &exit_code] { exit_code = Tell(NewProcessKeys(*options, SystemRandom())); });
+}
+
+void AddKeys(CLI::App& app, int& exit_code) {
+  auto* keys = app.add_subcommand("keys", "Identities: make, enrol, revoke");
+  keys->require_subcommand(1);
+  AddKeysNew(*keys, exit_code);
+
+  auto add = std::make_shared<AddToRosterOptions>();
+  auto* roster = keys->add_subcommand("roster", "Add what sites sent to the roster");
+  roster->add_option("roster", add->roster_path, "The roster file")->required();
+  roster->add_option("--add", add->part_paths, "roster.part files")->required();
+  roster->callback([=, &exit_code] { exit_code = Tell(AddToRoster(*add), std::string("added")); });
+
+  auto revoke = std::make_shared<RevokeOptions>();
+  auto* revoking = keys->add_subcommand("revoke", "Remove processes or nodes from the roster");
+  revoking->add_option("roster", revoke->roster_path, "The roster file")->required();
+  revoking->add_option("names", revoke->names, "Processes or nodes")->required();
+  revoking->callback(
+      [=, &exit_code] { exit_code = Tell(Revoke(*revoke), std::string("revoked")); });
+
+  auto throw_away = std::make_shared<ThrowAwayOptions>();
+  auto* simulated = keys->add_subcommand("throw-away", "All keys of a simulation");
+  simulated->add_option("--nodes", throw_away->node_count, "Virtual nodes")->required();
+  simulated->add_option("--processes", throw_away->process_count, "Agent processes")->required();
+  simulated->add_option("--out", throw_away->folder, "Folder for the keys")->required();
+  simulated->callback([=, &exit_code] {
+    exit_code = ExitCodeFor(MakeThrowAwayIdentities(*throw_away, SystemRandom()).status());
+  });
+}
+
+void AddStatus(CLI::App& app, int& exit_code) {
+  auto* command = app.add_subcommand("status", "A running job's state");
+  auto run_dir = std::make_shared<std::string>();
+  auto is_json = std::make_shared<bool>(false);
+  command->add_option("run-dir", *run_dir, "The run's folder")->required();
+  command->add_flag("--json", *is_json, "One JSON object");
+  command->callback([=, &exit_code] {
+    const RenderOptions render{.width = SizeOf(STDOUT_FILENO).width,
+                               .height = 24,
+                               .has_colour = WantsColour(STDOUT_FILENO),
+                               .has_unicode = WantsUnicode()};
+    const absl::StatusOr<std::string> text =
+        *is_json ? StatusJson(*run_dir) : StatusText(*run_dir, render);
+    if (text.ok()) {
+      std::fputs(text->c_str(), stdout);
+      if (*is_json) std::fputs("\n", stdout);
+    }
+    exit_code = ExitCodeFor(text.status());
+  });
+}
+
+void AddReport(CLI::App& app, int& exit_code) {
+  auto* command = app.add_subcommand("report", "Write report.html of a run again");
+  auto run_dir = std::make_shared<std::string>();
+  command->add_option("run-dir", *run_dir, "The run's folder")->required();
+  command->callback([=, &exit_code] {
+    exit_code = ExitCodeFor(WriteReport(*run_dir));
+    if (exit_code == 0) fmt::print("{}/report.html\n", *run_dir);
+  });
+}
+
+}  // namespace
+
+int Main(int argc, char** argv) {
+  SetUpLogging("skerry-coordinator", LogLevel::kInfo);
+  CLI::App app("Skerry's coordinator: runs federated jobs with its agents", "skerry-coordinator");
+  app.set_version_flag("--version", std::string(kVersion));
+  app.require_subcommand(1);
+  int exit_code = 0;
+  AddRun(app, exit_code);
+  AddCheck(app, exit_code);
+  AddKeys(app, exit_code);
+  AddStatus(app, exit_code);
+  AddReport(app, exit_code);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    // CLI11 exits 0 for --help and --version; everything else is bad usage.
+    return app.exit(error) == 0 ? 0 : kExitUsage;
+  }
+  return exit_code;
+}
+
+}  // namespace skerry
+
+int main(int argc, char** argv) { return skerry::Main(argc, argv); }

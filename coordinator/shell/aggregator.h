@@ -1,0 +1,70 @@
+// The coordinator's half of the update pipeline, and the arithmetic of a commit: sums uploads as
+// they come, decodes the sum, lets the strategy change the model, writes the checkpoint.
+//
+// Lives on the shell's worker thread and is used by one job at a time. Memory beyond the model: one
+// integer sum, the strategy's state and, during a commit, the decoded mean.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/secagg/fixed_point.h"
+#include "common/tensor/parameter_vector.h"
+#include "coordinator/round/inputs.h"
+#include "coordinator/strategy/strategy.h"
+#include "coordinator/transfer/upload_receiver.h"
+
+namespace skerry {
+
+// Models above this are written as a checkpoint every round: a decoded aggregate in the database
+// would cost as much.
+inline constexpr uint64_t kAggregateRowBytesMax = 64 << 20;
+
+class Aggregator {
+ public:
+  struct Options {
+    UpdateEncoding encoding;
+    ParameterLayoutPtr layout;
+    std::shared_ptr<const Strategy> strategy;
+    std::string run_dir;
+    int64_t checkpoint_every = 1;
+    uint64_t round_count = 0;  // the last round is always a checkpoint
+  };
+  struct CommitResult {
+    CommitDone done;
+    SharedModel model;  // of done.round; the old one if the commit failed
+  };
+
+  Aggregator(Options options, StrategyState state);
+
+  // Adds one upload that passed CheckUpload. Fails with the spool's error if it cannot be read
+  // back; the sum is then lost for this round.
+  absl::Status Add(const UploadBody& upload);
+
+  // Turns the sum into the model of `round` and starts the next sum at zero. The old model is
+  // changed in place if nobody else holds it. With an error in done.status nothing has changed but
+  // the sum, which is lost: the run is to be resumed from its directory.
+  CommitResult Commit(RoundId round, SharedModel model);
+
+  // Applies the stored aggregate of a round, as Commit did.
+  void Replay(ParameterVector& model, const ParameterVector& aggregate);
+
+ private:
+  bool is_checkpoint(RoundId round) const;
+
+  Options options_;
+  StrategyState state_;
+  std::vector<RingElement> sum_;
+};
+
+// Fails with kInvalidArgument if the upload breaks the job's encoding, so that a faulty node cannot
+// wrap the sum, and with the spool's error if it cannot be read back. Any thread.
+absl::Status CheckUpload(const UpdateEncoding& encoding, const UploadBody& upload);
+
+// Lower-case hex SHA-256 of the model's raw bytes.
+std::string ModelSha256(const ParameterVector& model);
+
+}  // namespace skerry

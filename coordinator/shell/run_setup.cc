@@ -1,0 +1,235 @@
+#include "coordinator/shell/run_setup.h"
+
+#include <filesystem>
+#include <utility>
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include "common/base/log.h"
+#include "common/base/status.h"
+#include "common/base/version.h"
+#include "common/config/job_loader.h"
+#include "common/config/job_printer.h"
+#include "common/crypto/hex.h"
+#include "common/crypto/random_bits.h"
+#include "common/ml/model.h"
+#include "common/ml/trainer.h"
+#include "common/secagg/job_encoding.h"
+#include "coordinator/store/checkpoint.h"
+
+namespace skerry {
+namespace {
+
+RunId NewRunId() {
+  std::array<uint8_t, 16> bytes;
+  SystemRandom().Fill(bytes);
+  return RunId(HexOf(bytes));
+}
+
+std::string DefaultRunDir(int64_t wall_unix_ms) {
+  return fmt::format("runs/{:%Y%m%d-%H%M%S}", fmt::gmtime(wall_unix_ms / 1000));
+}
+
+// What the job promises to whom, in one sentence, for the report.
+std::string GuaranteeOf(const JobConfig& job) {
+  SKERRY_ASSERT(!job.secagg.enabled && !job.privacy.enabled);  // refused when the job was read
+  return "No secure aggregation and no differential privacy: the coordinator can see every node's "
+         "update; data itself never leaves a node.";
+}
+
+// Everything about a job that can be known before anybody joins.
+absl::StatusOr<UpdateEncoding> CheckJob(const JobConfig& job, const ParameterLayoutPtr& layout) {
+  auto encoding = EncodingOf(job, layout->element_count());
+  if (!encoding.ok()) return Annotate(encoding.status(), "encoding");
+  // The nodes will make the same trainer; what it cannot do is better known now.
+  SKERRY_RETURN_IF_ERROR(Trainer::Create(job, {}).status());
+  return encoding;
+}
+
+// Makes the newest model from the newest checkpoint and the aggregates after it.
+absl::StatusOr<SharedModel> RestoreModel(const PreparedRun& run, RunStore& store,
+                                         const RestoredStore& restored, Aggregator& aggregator,
+                                         ParameterVector model) {
+  for (const RoundId round : restored.replay) {
+    SKERRY_ASSIGN_OR_RETURN(const ParameterVector aggregate,
+                            store.ReadAggregate(round, run.layout));
+    aggregator.Replay(model, aggregate);
+  }
+  const std::string sha256 = ModelSha256(model);
+  const std::string& expected = restored.run.last_committed.value() == 0
+                                    ? run.info.initial_sha256
+                                    : restored.run.model_sha256;
+  if (sha256 != expected) {
+    return absl::DataLossError(
+        fmt::format("{}: the model of round {} has SHA-256 {}, recorded was {}: the checkpoint or "
+                    "run.db was changed",
+                    store.run_dir(), restored.run.last_committed.value(), sha256, expected));
+  }
+  return SharedModel(std::make_shared<ParameterVector>(std::move(model)));
+}
+
+Aggregator::Options AggregatorOptions(const PreparedRun& run,
+                                      std::shared_ptr<const Strategy> strategy) {
+  return {run.encoding,
+          run.layout,
+          std::move(strategy),
+          run.store->run_dir(),
+          run.job.storage.checkpoint_every,
+          RoundCount(run.policy)};
+}
+
+absl::Status OpenExisting(const RunOptions& options, int64_t wall_unix_ms, PreparedRun& run) {
+  SKERRY_ASSIGN_OR_RETURN(const RunHistory history, ReadRunHistory(options.run_dir));
+  if (history.status == RunStatus::kCompleted) {
+    return absl::InvalidArgumentError(
+        fmt::format("{}: the run is complete; there is nothing to resume", options.run_dir));
+  }
+  if (run.job.seed != history.info.seed || ResolvedYaml(run.job) != history.info.job_yaml) {
+    return absl::InvalidArgumentError(fmt::format(
+        "{}: the run was started with another job; resume it with the same file and --set options "
+        "(`skerry-coordinator report` shows the job)",
+        options.run_dir));
+  }
+  run.info = history.info;
+  SKERRY_ASSIGN_OR_RETURN(RunStore store,
+                          RunStore::Open(options.run_dir, std::string(kVersion), wall_unix_ms));
+  run.store = std::make_unique<RunStore>(std::move(store));
+  SKERRY_ASSIGN_OR_RETURN(const RestoredStore restored, run.store->Restore());
+  std::shared_ptr<const Strategy> strategy = MakeStrategy(run.job.strategy);
+  SKERRY_ASSIGN_OR_RETURN(const ParameterLayoutPtr state_layout, strategy->StateLayout(run.layout));
+  StrategyState state;
+  std::optional<ParameterVector> model;
+  if (restored.base_round.value() == 0) {
+    SKERRY_ASSIGN_OR_RETURN(state, strategy->InitialState(run.layout));
+    SKERRY_ASSIGN_OR_RETURN(LoadedCheckpoint loaded,
+                            ReadCheckpoint(options.run_dir, restored.base, run.layout, nullptr));
+    model = std::move(loaded.model);
+  } else {
+    SKERRY_ASSIGN_OR_RETURN(LoadedCheckpoint loaded, ReadCheckpoint(options.run_dir, restored.base,
+                                                                    run.layout, state_layout));
+    state = std::move(loaded.state);
+    model = std::move(loaded.model);
+  }
+  SKERRY_RETURN_IF_ERROR(strategy->ValidateState(run.layout, state));
+  run.restored = restored.run;
+  run.aggregator =
+      std::make_unique<Aggregator>(AggregatorOptions(run, std::move(strategy)), std::move(state));
+  SKERRY_ASSIGN_OR_RETURN(
+      run.model, RestoreModel(run, *run.store, restored, *run.aggregator, *std::move(model)));
+  return absl::OkStatus();
+}
+
+absl::Status CreateNew(const RunOptions& options, SharedModel initial, PreparedRun& run) {
+  const std::string run_dir =
+      options.run_dir.empty() ? DefaultRunDir(run.info.started_unix_ms) : options.run_dir;
+  SKERRY_ASSIGN_OR_RETURN(RunStore store, RunStore::Create(run_dir, run.info, *initial));
+  run.store = std::make_unique<RunStore>(std::move(store));
+  std::shared_ptr<const Strategy> strategy = MakeStrategy(run.job.strategy);
+  SKERRY_ASSIGN_OR_RETURN(StrategyState state, strategy->InitialState(run.layout));
+  run.aggregator =
+      std::make_unique<Aggregator>(AggregatorOptions(run, std::move(strategy)), std::move(state));
+  run.model = std::move(initial);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<SharedModel> InitialModelOf(const RunOptions& options, const PreparedRun& run) {
+  if (!options.replay_dir.has_value()) return InitialModel(run.job.model, run.job.seed);
+  // A replay starts from the very bytes of the recorded run, whatever model.initial is by now.
+  CheckpointFiles files;
+  files.model = "models/" + CheckpointFileName(RoundId(0));
+  auto loaded = ReadCheckpoint(*options.replay_dir, files, run.layout, nullptr);
+  if (!loaded.ok()) {  // the first checkpoint is gone (storage.keep_models): the seed remains
+    return InitialModel(run.job.model, run.job.seed);
+  }
+  return SharedModel(std::make_shared<ParameterVector>(std::move(loaded->model)));
+}
+
+absl::Status CheckOptions(const RunOptions& options) {
+  if (options.is_resume && options.replay_dir.has_value()) {
+    return absl::InvalidArgumentError("--resume and --replay exclude each other");
+  }
+  if (options.is_resume && options.run_dir.empty()) {
+    return absl::InvalidArgumentError("--resume needs --run-dir, the run to go on with");
+  }
+  if (options.replay_dir.has_value() && !options.job_path.empty()) {
+    return absl::InvalidArgumentError("--replay takes the job from the recorded run; give no job");
+  }
+  if (options.job_path.empty() && !options.is_resume && !options.replay_dir.has_value()) {
+    return absl::InvalidArgumentError("which job? Give its YAML file");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<PreparedRun> PrepareRun(const RunOptions& options, const Roster& roster,
+                                       int64_t wall_unix_ms) {
+  SKERRY_RETURN_IF_ERROR(CheckOptions(options));
+  std::optional<RunHistory> recorded;
+  std::string job_name = std::filesystem::path(options.job_path).stem().string();
+  absl::StatusOr<JobConfig> job;
+  if (options.replay_dir.has_value()) {
+    SKERRY_ASSIGN_OR_RETURN(recorded, ReadRunHistory(*options.replay_dir));
+    if (recorded->rounds.empty()) {
+      return absl::InvalidArgumentError(fmt::format(
+          "{}: no round was committed; there is nothing to replay", *options.replay_dir));
+    }
+    job = ParseJob(recorded->info.job_yaml, *options.replay_dir + "/run.db", options.overrides);
+    job_name = recorded->info.job_name + " (replay)";
+  } else if (options.is_resume && options.job_path.empty()) {
+    SKERRY_ASSIGN_OR_RETURN(const RunHistory history, ReadRunHistory(options.run_dir));
+    job = ParseJob(history.info.job_yaml, options.run_dir + "/run.db", options.overrides);
+  } else {
+    job = LoadJob(options.job_path, options.overrides);
+  }
+  if (!job.ok()) return job.status();
+  SKERRY_ASSIGN_OR_RETURN(ParameterLayoutPtr layout, LayoutOf(job->model));
+  SKERRY_ASSIGN_OR_RETURN(UpdateEncoding encoding, CheckJob(*job, layout));
+
+  PreparedRun run{.job = *std::move(job),
+                  .info = {},
+                  .layout = std::move(layout),
+                  .encoding = std::move(encoding),
+                  .policy = {},
+                  .store = nullptr,
+                  .aggregator = nullptr,
+                  .restored = {},
+                  .model = nullptr,
+                  .replayed_sha256 = std::nullopt};
+  if (roster.nodes().size() < static_cast<size_t>(run.job.round.quorum)) {
+    LogWarning(fmt::format("the roster has {} nodes and a round needs {}: the run will wait",
+                           roster.nodes().size(), run.job.round.quorum));
+  }
+  run.policy.seed = run.job.seed;
+  run.policy.round = run.job.round;
+  run.policy.evaluation = run.job.evaluation;
+  run.policy.model_bytes = run.layout->element_count() * sizeof(float);
+  run.policy.upload_bytes = run.encoding.layout().size() * sizeof(RingElement);
+  run.policy.scale_bits = static_cast<uint32_t>(run.encoding.scale_bits());
+  if (recorded.has_value()) {
+    run.policy.replay = Survivors(*recorded);
+    run.replayed_sha256 = recorded->rounds.back().committed.model_sha256;
+  }
+  if (options.is_resume) {
+    SKERRY_RETURN_IF_ERROR(OpenExisting(options, wall_unix_ms, run));
+    return run;
+  }
+  SKERRY_ASSIGN_OR_RETURN(SharedModel initial, InitialModelOf(options, run));
+  run.info = RunInfo{.run_id = NewRunId(),
+                     .job_name = std::move(job_name),
+                     .job_yaml = ResolvedYaml(run.job),
+                     .guarantee = GuaranteeOf(run.job),
+                     .seed = run.job.seed,
+                     .roster_sha256 = HexOf(roster.hash()),
+                     .initial_sha256 = ModelSha256(*initial),
+                     .software_version = std::string(kVersion),
+                     .rounds_planned = RoundCount(run.policy),
+                     .keep_models = static_cast<uint64_t>(run.job.storage.keep_models),
+                     .started_unix_ms = wall_unix_ms};
+  run.restored.model_sha256 = run.info.initial_sha256;
+  SKERRY_RETURN_IF_ERROR(CreateNew(options, std::move(initial), run));
+  return run;
+}
+
+}  // namespace skerry

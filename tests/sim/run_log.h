@@ -1,0 +1,33 @@
+// What a simulated run leaves behind: what was made durable, and what the simulation saw that no
+// rule allows.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "coordinator/round/records.h"
+
+namespace skerry {
+
+struct RunLog {
+  // ---- durable: outlives the coordinator's process ---------------------------------------------
+  RestoredRun standing;  // what a restart is told
+  std::map<RoundId, RoundStarted> started;
+  std::vector<RoundCommitted> committed;
+  std::map<ModelVersion, SharedModel> models;  // checkpoint files
+  std::optional<RunEnded> ended;
+
+  // ---- seen -------------------------------------------------------------------------------------
+  // Finished trainings by node, round, attempt and incarnation of the process.
+  std::map<std::tuple<NodeId, RoundId, AttemptId, int>, int> trainings;
+  int coordinator_crashes = 0;
+  int agent_crashes = 0;
+  int links_broken = 0;
+  std::vector<std::string> violations;
+};
+
+}  // namespace skerry

@@ -1,0 +1,64 @@
+#include "tests/sim/scenario.h"
+
+#include <algorithm>
+
+#include "common/base/rng.h"
+
+namespace skerry {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+int Between(Rng& rng, int least, int most) {
+  return least + static_cast<int>(rng.Below(static_cast<uint64_t>(most - least + 1)));
+}
+
+bool OneIn(Rng& rng, uint64_t n) { return rng.Below(n) == 0; }
+
+}  // namespace
+
+Scenario DrawScenario(uint64_t seed) {
+  Rng rng = Rng::Derive(seed, "scenario");
+  Scenario scenario;
+  scenario.seed = seed;
+  scenario.weather = rng.NextU64();
+  scenario.node_count = Between(rng, 3, 12);
+  scenario.process_count = Between(rng, 1, std::min(5, scenario.node_count));
+  scenario.dimension = Between(rng, 5, 20);
+  scenario.workers = static_cast<size_t>(Between(rng, 1, 3));
+
+  scenario.round.count = Between(rng, 2, 5);
+  scenario.round.nodes = scenario.node_count;
+  if (OneIn(rng, 3)) scenario.round.cohort_fraction = 0.6;
+  if (OneIn(rng, 3)) scenario.round.over_selection = 1.5;
+  const auto cohort = static_cast<int>(CohortSize(scenario.round));
+  scenario.round.quorum = Between(rng, 1, cohort);
+  scenario.round.stall_timeout = seconds(8);
+  scenario.round.wait_timeout = seconds(900);
+  // As many nodes as the quorum can spare never deliver anything.
+  const std::vector<NodeId> nodes = scenario.nodes();
+  for (int i = 0; i < cohort - scenario.round.quorum; ++i) {
+    if (!OneIn(rng, 4)) continue;
+    std::set<NodeId>& broken = OneIn(rng, 2) ? scenario.failing_nodes : scenario.dataless_nodes;
+    broken.insert(nodes[static_cast<size_t>(i) * 2 % nodes.size()]);
+  }
+
+  scenario.sends_models_inline = OneIn(rng, 2);
+  if (OneIn(rng, 2)) scenario.inline_upload_bytes_max = 8;
+  if (OneIn(rng, 4)) scenario.upload_memory_bytes = 100;
+  scenario.chunk_bytes = Between(rng, 4, 40);
+  scenario.window_bytes = static_cast<uint64_t>(Between(rng, 40, 120));
+  if (OneIn(rng, 3)) scenario.slow_probability = 0.1;
+
+  if (OneIn(rng, 2)) scenario.network.delay_max = milliseconds(300);
+  if (!OneIn(rng, 4)) scenario.network.break_probability = 0.03 * rng.Uniform();
+  if (!OneIn(rng, 3)) scenario.network.duplicate_probability = 0.15 * rng.Uniform();
+  scenario.network.until = Instant() + seconds(60);
+  if (OneIn(rng, 2)) scenario.agent_crash_probability = 0.03 * rng.Uniform();
+  if (!OneIn(rng, 3)) scenario.coordinator_crash_probability = 0.03 * rng.Uniform();
+  scenario.crash_count_max = Between(rng, 1, 6);
+  return scenario;
+}
+
+}  // namespace skerry

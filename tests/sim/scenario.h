@@ -1,0 +1,61 @@
+// What one simulated run is made of. Drawn from a seed, or written down by a test.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/base/strong_id.h"
+#include "common/config/job_config.h"
+#include "tests/support/loopback_network.h"
+
+namespace skerry {
+
+struct Scenario {
+  uint64_t seed = 0;     // of the job: cohorts, optima, rounding bits
+  uint64_t weather = 0;  // of everything else: delays, faults, who crashes when
+  int node_count = 8;
+  int process_count = 2;
+  int64_t dimension = 8;  // parameters of the model
+  RoundConfig round;
+  size_t workers = 1;
+  bool sends_models_inline = true;
+  uint64_t inline_upload_bytes_max = 256 << 10;
+  uint64_t upload_memory_bytes = 1 << 20;
+  int64_t chunk_bytes = 16;
+  uint64_t window_bytes = 40;
+
+  Duration training_min = std::chrono::milliseconds(5);
+  Duration training_max = std::chrono::milliseconds(400);
+  double slow_probability = 0;     // a training takes a hundred times as long, showing progress
+  std::set<NodeId> failing_nodes;  // their training gives NaN
+  std::set<NodeId> dataless_nodes;
+
+  NetworkFaults network;
+  double agent_crash_probability = 0;        // at each message an agent gets
+  double coordinator_crash_probability = 0;  // at each boundary of an outbox
+  int crash_count_max = 0;                   // of each process
+  Duration down_max = std::chrono::seconds(5);
+
+  std::vector<NodeId> nodes() const {
+    std::vector<NodeId> names;
+    for (int i = 0; i < node_count; ++i) {
+      const std::string number = std::to_string(i);
+      names.emplace_back("n-" + std::string(4 - number.size(), '0') + number);
+    }
+    return names;
+  }
+  // Processes host equal, interleaved shares.
+  ProcessName ProcessOf(int node_index) const {
+    return ProcessName("p-" + std::to_string(node_index % process_count));
+  }
+};
+
+// A mix of sizes, faults and limits that a run can survive.
+Scenario DrawScenario(uint64_t seed);
+
+}  // namespace skerry

@@ -1,0 +1,238 @@
+#include "tests/sim/simulated_agent.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/bytes.h"
+#include "common/crypto/sha256.h"
+#include "common/protocol/codec.h"
+#include "tests/support/fake_roster.h"
+#include "tests/support/small_job.h"
+
+namespace skerry {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+}  // namespace
+
+SimulatedAgent::SimulatedAgent(ClusterContext context, ProcessName name, std::vector<NodeId> nodes,
+                               Rng rng)
+    : context_(context), name_(std::move(name)), nodes_(std::move(nodes)), rng_(rng) {}
+
+Duration SimulatedAgent::Between(Duration least, Duration most) {
+  const auto range = static_cast<uint64_t>((most - least).count());
+  return least + Duration(static_cast<int64_t>(rng_.Below(range + 1)));
+}
+
+void SimulatedAgent::Start() {
+  ++incarnation_;
+  const Scenario& scenario = context_.scenario;
+  SessionOptions options;
+  options.process = name_;
+  options.nodes = nodes_;
+  options.workers = scenario.workers;
+  options.upload_memory_bytes = scenario.upload_memory_bytes;
+  options.inline_upload_bytes_max = scenario.inline_upload_bytes_max;
+  options.model_window_bytes = scenario.window_bytes;
+  options.policy.allow_plain = true;
+  options.policy.cohort_min = 1;
+  spool_ = std::make_unique<MemorySpool>();
+  SessionFunctions functions;
+  functions.sign_join = [](const NodeClaim& claim) {
+    return FakeRoster::Sign(claim.node, claim.process,
+                            std::string(claim.nonce.begin(), claim.nonce.end()));
+  };
+  functions.parse_job = [&scenario](const std::string&) -> absl::StatusOr<JobConfig> {
+    JobConfig job = SmallJob(scenario.dimension);
+    job.round = scenario.round;
+    job.transport.chunk_bytes = scenario.chunk_bytes;
+    return job;
+  };
+  functions.sha256 = [](std::span<const uint8_t> bytes) { return Sha256Of(bytes); };
+  functions.spool = spool_.get();
+  machine_ = std::make_unique<SessionMachine>(std::move(options), std::move(functions),
+                                              Rng(rng_.NextU64()));
+  Dial();
+}
+
+void SimulatedAgent::Crash() {
+  ++crash_count_;
+  ++context_.log.agent_crashes;
+  if (link_) context_.network.Close(*link_);
+  link_.reset();
+  is_up_ = false;
+  machine_.reset();
+  spool_.reset();
+  running_.clear();
+  cancelled_.clear();
+  deadline_at_.reset();
+  ++incarnation_;  // what was under way is void
+  context_.events.After(Between(milliseconds(1), context_.scenario.down_max), [this] { Start(); });
+}
+
+void SimulatedAgent::Dial() {
+  const int incarnation = incarnation_;
+  const auto is_present = [this, incarnation](PeerId link) {
+    return incarnation == incarnation_ && link_ == link;
+  };
+  link_ = context_.network.Dial({.on_up =
+                                     [this, is_present](PeerId link) {
+                                       if (!is_present(link)) {
+                                         context_.network.Close(link);
+                                         return;
+                                       }
+                                       is_up_ = true;
+                                       Step(LinkUp{});
+                                     },
+                                 .on_message =
+                                     [this, is_present](PeerId link, const Message& message) {
+                                       if (is_present(link)) OnMessage(link, message);
+                                     },
+                                 .on_down =
+                                     [this, is_present](PeerId link) {
+                                       if (is_present(link)) OnDown(link);
+                                     },
+                                 .on_room =
+                                     [this, is_present](PeerId link) {
+                                       if (is_present(link)) PullBulk();
+                                     }});
+}
+
+void SimulatedAgent::OnDown(PeerId) {
+  link_.reset();
+  const bool was_up = std::exchange(is_up_, false);
+  const int incarnation = incarnation_;
+  context_.events.After(Between(milliseconds(10), seconds(1)), [this, incarnation] {
+    if (incarnation == incarnation_ && !link_) Dial();
+  });
+  if (was_up) Step(LinkDown{"the link broke"});
+}
+
+void SimulatedAgent::OnMessage(PeerId, const Message& message) {
+  const bool crashes = context_.is_faulty() && crash_count_ < context_.scenario.crash_count_max &&
+                       rng_.Uniform() < context_.scenario.agent_crash_probability;
+  if (crashes) {
+    Crash();
+    return;
+  }
+  const absl::StatusOr<proto::Envelope> envelope = protocol::Decode(message.envelope.bytes());
+  SKERRY_ASSERT(envelope.ok());
+  SessionOutbox out;
+  std::optional<std::span<const uint8_t>> raw;
+  if (message.raw) raw = message.raw->bytes();
+  machine_->HandleMessage(*envelope, raw, context_.events.now(), out);
+  Drain(std::move(out));
+}
+
+void SimulatedAgent::Step(const SessionInput& input) {
+  SessionOutbox out;
+  machine_->Handle(input, context_.events.now(), out);
+  Drain(std::move(out));
+}
+
+void SimulatedAgent::Drain(SessionOutbox out) {
+  for (const proto::Envelope& envelope : out.send) {
+    context_.network.SendUp(
+        *link_, {.envelope = Frame::Own(protocol::Encode(envelope)), .raw = std::nullopt});
+  }
+  for (const TrainingId training : out.cancel) {
+    if (running_.contains(training)) cancelled_.insert(training);
+  }
+  for (const SessionWork& work : out.work) StartWork(work);
+  if (out.finished) {
+    context_.log.violations.push_back("an agent without --once has ended");
+  }
+  if (out.reconnect) {
+    context_.network.Close(*link_);
+    OnDown(*link_);
+    return;
+  }
+  PullBulk();
+  PlanDeadline();
+}
+
+void SimulatedAgent::PullBulk() {
+  while (machine_->has_bulk() && link_ && context_.network.CanTakeBulk(*link_)) {
+    std::optional<BulkMessage> bulk = machine_->NextBulk(context_.events.now());
+    if (!bulk) break;
+    context_.network.SendUp(*link_, {.envelope = Frame::Own(protocol::Encode(bulk->envelope)),
+                                     .raw = std::move(bulk->raw)});
+  }
+  PlanDeadline();
+}
+
+void SimulatedAgent::PlanDeadline() {
+  const std::optional<Instant> next = machine_->NextDeadline();
+  if (!next || (deadline_at_ && *deadline_at_ <= *next)) return;
+  deadline_at_ = *next;
+  const int incarnation = incarnation_;
+  context_.events.At(*next, [this, incarnation, at = *next] {
+    if (incarnation != incarnation_ || deadline_at_ != at) return;
+    deadline_at_.reset();
+    SessionOutbox out;
+    machine_->HandleDeadline(context_.events.now(), out);
+    Drain(std::move(out));
+  });
+}
+
+void SimulatedAgent::StartWork(const SessionWork& work) {
+  const int incarnation = incarnation_;
+  if (const auto* loading = std::get_if<LoadDataWork>(&work)) {
+    DataLoaded loaded{.loading = loading->loading, .problems = {}};
+    for (const NodeId& node : nodes_) {
+      if (context_.scenario.dataless_nodes.contains(node)) {
+        loaded.problems.push_back({.node = node, .detail = "no such file"});
+      }
+    }
+    context_.events.After(Between(milliseconds(1), milliseconds(200)),
+                          [this, incarnation, loaded = std::move(loaded)] {
+                            if (incarnation == incarnation_) Step(loaded);
+                          });
+    return;
+  }
+  const auto& training = std::get<TrainWork>(work);
+  running_.insert(training.training);
+  if (running_.size() > context_.scenario.workers) {
+    context_.log.violations.push_back("more trainings than workers");
+  }
+  Duration takes = Between(context_.scenario.training_min, context_.scenario.training_max);
+  if (rng_.Uniform() < context_.scenario.slow_probability) takes *= 100;
+  ShowProgress(training.training, takes);
+  context_.events.After(takes, [this, incarnation, training] {
+    if (incarnation == incarnation_) FinishTraining(training);
+  });
+}
+
+void SimulatedAgent::ShowProgress(TrainingId training, Duration left) {
+  if (left < seconds(1)) return;
+  const int incarnation = incarnation_;
+  context_.events.After(seconds(1), [this, incarnation, training, left] {
+    if (incarnation != incarnation_ || !running_.contains(training)) return;
+    Step(TrainProgressed{.training = training, .permille = 500});
+    ShowProgress(training, left - seconds(1));
+  });
+}
+
+void SimulatedAgent::FinishTraining(const TrainWork& work) {
+  running_.erase(work.training);
+  TrainDone done{.training = work.training};
+  // A cancellation may come too late to stop anything.
+  const bool stops = cancelled_.erase(work.training) > 0 && rng_.Below(2) == 0;
+  if (stops) {
+    done.outcome = TrainDone::Outcome::kCancelled;
+  } else if (context_.scenario.failing_nodes.contains(work.node)) {
+    done.outcome = TrainDone::Outcome::kFailed;
+    done.failure = proto::REJECT_REASON_NOT_FINITE;
+  } else {
+    ++context_.log.trainings[{work.node, work.round, work.attempt, incarnation_}];
+    const std::vector<RingElement> words =
+        context_.trainer.Train(work.node, work.round, work.model->values());
+    const std::span<const uint8_t> bytes = AsBytes(std::span<const RingElement>(words));
+    done.upload = Frame::Own(std::vector<uint8_t>(bytes.begin(), bytes.end()));
+  }
+  Step(done);
+}
+
+}  // namespace skerry

@@ -1,0 +1,71 @@
+// One agent process in virtual time: the real session machine and codec behind a shell whose
+// socket, workers and spool are simulated. It can crash, which loses everything but its name.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "agent/session/session_machine.h"
+#include "tests/sim/run_log.h"
+#include "tests/sim/scenario.h"
+#include "tests/support/event_queue.h"
+#include "tests/support/loopback_network.h"
+#include "tests/support/memory_spool.h"
+#include "tests/support/quadratic_trainer.h"
+
+namespace skerry {
+
+// What all parts of a simulated cluster share.
+struct ClusterContext {
+  const Scenario& scenario;
+  EventQueue& events;
+  LoopbackNetwork& network;
+  const QuadraticTrainer& trainer;
+  RunLog& log;
+
+  bool is_faulty() const { return events.now() < scenario.network.until; }
+};
+
+class SimulatedAgent {
+ public:
+  SimulatedAgent(ClusterContext context, ProcessName name, std::vector<NodeId> nodes, Rng rng);
+
+  void Start();
+
+ private:
+  void Crash();
+  void Dial();
+  void OnDown(PeerId link);
+  void OnMessage(PeerId link, const Message& message);
+
+  void Step(const SessionInput& input);
+  void Drain(SessionOutbox out);
+  void PullBulk();
+  void PlanDeadline();
+
+  void StartWork(const SessionWork& work);
+  void ShowProgress(TrainingId training, Duration left);
+  void FinishTraining(const TrainWork& work);
+  Duration Between(Duration least, Duration most);
+
+  ClusterContext context_;
+  ProcessName name_;
+  std::vector<NodeId> nodes_;
+  Rng rng_;
+  int incarnation_ = 0;
+  int crash_count_ = 0;
+
+  // Of one incarnation.
+  std::unique_ptr<MemorySpool> spool_;
+  std::unique_ptr<SessionMachine> machine_;
+  std::optional<PeerId> link_;  // dialled, perhaps up
+  bool is_up_ = false;
+  std::set<TrainingId> running_;
+  std::set<TrainingId> cancelled_;
+  std::optional<Instant> deadline_at_;
+};
+
+}  // namespace skerry

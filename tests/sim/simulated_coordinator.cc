@@ -1,0 +1,400 @@
+#include "tests/sim/simulated_coordinator.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "common/base/bytes.h"
+#include "common/crypto/hex.h"
+#include "common/crypto/sha256.h"
+#include "common/protocol/codec.h"
+#include "tests/support/small_job.h"
+
+namespace skerry {
+namespace {
+
+std::shared_ptr<const FakeRoster> MakeRoster(const Scenario& scenario) {
+  std::map<ProcessName, std::string> processes;
+  std::map<NodeId, FakeRoster::Node> nodes;
+  const std::vector<NodeId> names = scenario.nodes();
+  for (int i = 0; i < scenario.node_count; ++i) {
+    const ProcessName process = scenario.ProcessOf(i);
+    processes[process] = "key";
+    nodes[names[static_cast<size_t>(i)]] = {.process = process};
+  }
+  return std::make_shared<const FakeRoster>(std::move(processes), std::move(nodes));
+}
+
+std::string ModelHash(const ParameterVector& model) {
+  return HexOf(Sha256Of(AsBytes(model.values())));
+}
+
+std::vector<RingElement> WordsOf(const UploadBody& body) {
+  std::span<const uint8_t> bytes;
+  if (const Frame* frame = std::get_if<Frame>(&body)) bytes = frame->bytes();
+  if (const SharedBuffer* buffer = std::get_if<SharedBuffer>(&body)) {
+    bytes = {(*buffer)->bytes.get(), (*buffer)->size};
+  }
+  std::vector<uint8_t> spooled;
+  if (const auto* file = std::get_if<std::shared_ptr<SpoolFile>>(&body)) {
+    spooled.resize((*file)->size());
+    SKERRY_ASSERT((*file)->ReadAt(0, spooled).ok());
+    bytes = spooled;
+  }
+  std::vector<RingElement> words(bytes.size() / sizeof(RingElement));
+  if (!words.empty()) std::memcpy(words.data(), bytes.data(), words.size() * sizeof(RingElement));
+  return words;
+}
+
+}  // namespace
+
+SimulatedCoordinator::SimulatedCoordinator(ClusterContext context, Rng rng)
+    : context_(context),
+      rng_(rng),
+      nonces_(rng_.NextU64()),
+      roster_(MakeRoster(context.scenario)),
+      layout_(SmallLayout(context.scenario.dimension)) {
+  const auto initial = std::make_shared<const ParameterVector>(layout_);
+  context_.log.models[ModelVersion(0)] = initial;
+  context_.log.standing.model_sha256 = ModelHash(*initial);
+}
+
+void SimulatedCoordinator::Start() {
+  const Scenario& scenario = context_.scenario;
+  RoundPolicy policy;
+  policy.seed = scenario.seed;
+  policy.round = scenario.round;
+  policy.model_bytes = layout_->element_count() * sizeof(float);
+  policy.upload_bytes = context_.trainer.encoding().layout().size() * sizeof(RingElement);
+  policy.scale_bits = static_cast<uint32_t>(context_.trainer.encoding().scale_bits());
+  ++incarnation_;
+  process_ = std::unique_ptr<Process>(new Process{
+      .membership = Membership(
+          {.run_id = RunId(std::string(32, 'a')), .job_yaml = "the job", .layout = layout_},
+          roster_, nonces_),
+      .machine = RoundMachine(policy, roster_->nodes(), context_.log.standing),
+      .models = ModelServer(static_cast<uint64_t>(scenario.chunk_bytes)),
+      .uploads = UploadReceiver({.upload_bytes = policy.upload_bytes,
+                                 .memory_slots = 2,
+                                 .slot_rate_min = 10,
+                                 .window_bytes = scenario.window_bytes,
+                                 .spool_folder = testing::TempDir()})});
+  const ModelVersion version(context_.log.standing.last_committed.value());
+  process_->models.Publish(version, context_.log.models.at(version));
+  const int incarnation = incarnation_;
+  context_.network.Listen(
+      {.on_message = [this](PeerId peer,
+                            const Message& message) { Enter([&] { OnMessage(peer, message); }); },
+       .on_gone =
+           [this, incarnation](PeerId peer) {
+             if (incarnation != incarnation_) return;
+             Enter([&] {
+               process_->models.PeerGone(peer);
+               MembershipOutbox out;
+               process_->membership.HandleGone(peer, "the link broke", out);
+               Drain(std::move(out));
+             });
+           }});
+  Enter([this] {
+    Outbox out;
+    process_->machine.Start(context_.events.now(), out);
+    Drain(std::move(out));
+  });
+}
+
+// ---- life and death ----------------------------------------------------------------------------
+
+void SimulatedCoordinator::Enter(const std::function<void()>& step) {
+  step();
+  if (is_dying_) {
+    Crash();
+    return;
+  }
+  SendChunks();
+  PlanDeadline();
+}
+
+void SimulatedCoordinator::Later(Instant when, std::function<void()> step) {
+  context_.events.At(when, [this, incarnation = incarnation_, step = std::move(step)] {
+    if (incarnation == incarnation_) Enter(step);
+  });
+}
+
+bool SimulatedCoordinator::Survives() {
+  if (is_dying_) return false;
+  is_dying_ = context_.is_faulty() && crash_count_ < context_.scenario.crash_count_max &&
+              rng_.Uniform() < context_.scenario.coordinator_crash_probability;
+  return !is_dying_;
+}
+
+void SimulatedCoordinator::Crash() {
+  is_dying_ = false;
+  ++crash_count_;
+  ++context_.log.coordinator_crashes;
+  ++incarnation_;
+  context_.network.StopListening();
+  process_.reset();
+  if (context_.log.ended) return;
+  const auto down = static_cast<uint64_t>(Duration(context_.scenario.down_max).count());
+  context_.events.After(Duration(static_cast<int64_t>(rng_.Below(down))), [this] { Start(); });
+}
+
+// ---- inputs ------------------------------------------------------------------------------------
+
+void SimulatedCoordinator::OnMessage(PeerId peer, const Message& message) {
+  if (process_->forgotten.contains(peer)) return;
+  const absl::StatusOr<proto::Envelope> envelope = protocol::Decode(message.envelope.bytes());
+  SKERRY_ASSERT(envelope.ok());
+  MembershipOutbox out;
+  const Membership::Route route = process_->membership.HandleMessage(peer, ProcessName(), *envelope,
+                                                                     context_.events.now(), out);
+  Drain(std::move(out));
+  if (route == Membership::Route::kOthers) OnWelcomeMessage(peer, *envelope, message.raw);
+}
+
+void SimulatedCoordinator::OnWelcomeMessage(PeerId peer, const proto::Envelope& envelope,
+                                            const std::optional<Frame>& raw) {
+  const Instant now = context_.events.now();
+  if (envelope.has_model_request()) {
+    process_->models.HandleRequest(peer, envelope.model_request());
+  } else if (envelope.has_upload_chunk()) {
+    UploadReceiver::Events events;
+    process_->uploads.HandleChunk(peer, envelope.upload_chunk(), *raw, now, events);
+    Drain(std::move(events));
+  } else {
+    Outbox out;
+    process_->offered = raw;
+    process_->machine.HandleMessage(peer, envelope, raw.has_value(), now, out);
+    Drain(std::move(out));
+    if (!is_dying_) process_->offered.reset();
+  }
+}
+
+void SimulatedCoordinator::OnDeadline() {
+  const Instant now = context_.events.now();
+  MembershipOutbox membership;
+  process_->membership.HandleDeadline(now, membership);
+  Drain(std::move(membership));
+  Outbox out;
+  process_->machine.HandleDeadline(now, out);
+  Drain(std::move(out));
+  UploadReceiver::Events events;
+  process_->uploads.HandleDeadline(now, events);
+  Drain(std::move(events));
+}
+
+void SimulatedCoordinator::PlanDeadline() {
+  std::optional<Instant> next;
+  for (const std::optional<Instant>& due :
+       {process_->membership.NextDeadline(), process_->machine.NextDeadline(),
+        process_->uploads.NextDeadline()}) {
+    if (due && (!next || *due < *next)) next = due;
+  }
+  std::optional<Instant>& planned = process_->deadline_at;
+  if (!next || (planned && *planned <= *next)) return;
+  planned = next;
+  Later(*next, [this, at = *next] {
+    if (process_->deadline_at != at) return;
+    process_->deadline_at.reset();
+    OnDeadline();
+  });
+}
+
+void SimulatedCoordinator::Feed(const Input& input) {
+  Outbox out;
+  process_->machine.Handle(input, context_.events.now(), out);
+  Drain(std::move(out));
+}
+
+// ---- outputs -----------------------------------------------------------------------------------
+
+void SimulatedCoordinator::Drain(MembershipOutbox out) {
+  for (const OutgoingMessage& message : out.send) {
+    if (!Survives()) return;
+    Send(message);
+  }
+  for (const PeerId peer : out.forget) {
+    process_->forgotten.insert(peer);
+    process_->models.PeerGone(peer);
+    context_.network.HangUp(peer);
+  }
+  for (const Input& input : out.round) {
+    if (!Survives()) return;
+    Feed(input);
+  }
+}
+
+void SimulatedCoordinator::Drain(Outbox out) {
+  if (!Survives()) return;
+  for (const Record& record : out.persist) Persist(record);  // one transaction
+  for (const OutgoingMessage& message : out.send) {
+    if (!Survives()) return;
+    Send(message);
+  }
+  for (const Work& work : out.work) {
+    if (!Survives()) return;
+    Do(work);
+  }
+  for (const UploadOrder& order : out.uploads) {
+    if (!Survives()) return;
+    Handle(order);
+  }
+}
+
+void SimulatedCoordinator::Drain(UploadReceiver::Events events) {
+  for (const OutgoingMessage& message : events.send) {
+    if (!Survives()) return;
+    Send(message);
+  }
+  for (const UploadAdvanced& input : events.advanced) {
+    if (Survives()) Feed(input);
+  }
+  for (const UploadComplete& input : events.complete) {
+    if (Survives()) Feed(input);
+  }
+  for (const std::string& problem : events.problems) context_.log.violations.push_back(problem);
+}
+
+void SimulatedCoordinator::Persist(const Record& record) {
+  RunLog& log = context_.log;
+  if (const auto* started = std::get_if<RoundStarted>(&record)) {
+    if (!log.started.emplace(started->round, *started).second) {
+      log.violations.push_back(fmt::format("round {} begun twice", started->round.value()));
+    }
+    log.standing.open_round = *started;
+  } else if (const auto* committed = std::get_if<RoundCommitted>(&record)) {
+    if (committed->round.value() != log.standing.last_committed.value() + 1) {
+      log.violations.push_back(fmt::format("round {} committed after round {}",
+                                           committed->round.value(),
+                                           log.standing.last_committed.value()));
+    }
+    log.standing.last_committed = committed->round;
+    log.standing.model_sha256 = committed->model_sha256;
+    log.standing.open_round.reset();
+    log.committed.push_back(*committed);
+    const ModelVersion version(committed->round.value());
+    process_->models.Publish(version, log.models.at(version));
+  } else if (const auto* evaluation = std::get_if<EvaluationRecorded>(&record)) {
+    log.standing.last_evaluated = evaluation->version;
+  } else if (const auto* ended = std::get_if<RunEnded>(&record)) {
+    log.ended = *ended;
+  }
+}
+
+void SimulatedCoordinator::CheckTask(const proto::RoundTask& task) {
+  const std::optional<RoundStarted>& open = context_.log.standing.open_round;
+  if (!open || open->round.value() != task.round() || open->attempt.value() != task.attempt()) {
+    context_.log.violations.push_back(
+        fmt::format("a task of round {}, which is not durable", task.round()));
+    return;
+  }
+  for (const std::string& node : task.nodes()) {
+    if (std::binary_search(open->invited.begin(), open->invited.end(), NodeId(node))) continue;
+    context_.log.violations.push_back(
+        fmt::format("{} has a task of round {} without an invitation", node, task.round()));
+  }
+}
+
+void SimulatedCoordinator::Send(const OutgoingMessage& message) {
+  if (message.envelope.has_round_task()) CheckTask(message.envelope.round_task());
+  Message wire{.envelope = Frame::Own(protocol::Encode(message.envelope)), .raw = std::nullopt};
+  if (message.attach_model && context_.scenario.sends_models_inline) {
+    wire.raw = process_->models.WholeModel();
+  }
+  context_.network.SendDown(message.peer, std::move(wire));
+}
+
+void SimulatedCoordinator::SendChunks() {
+  process_->models.Pump([this](PeerId peer, const Message& message) {
+    context_.network.SendDown(peer, message);
+    return SendResult::kAccepted;
+  });
+}
+
+void SimulatedCoordinator::Handle(const UploadOrder& order) {
+  UploadReceiver::Events events;
+  const Instant now = context_.events.now();
+  if (const auto* receive = std::get_if<ReceiveUpload>(&order)) {
+    std::optional<Frame> bytes;
+    if (receive->is_inline) bytes = process_->offered;
+    process_->uploads.Receive(*receive, std::move(bytes), now, events);
+  } else if (const auto* drop = std::get_if<DropUpload>(&order)) {
+    process_->uploads.Drop(drop->node, now, events);
+  } else {
+    process_->uploads.DropAll();
+  }
+  Drain(std::move(events));
+}
+
+// ---- the worker --------------------------------------------------------------------------------
+
+Instant SimulatedCoordinator::WorkerDone() {
+  const Duration takes(static_cast<int64_t>(rng_.Below(3'000'000)));
+  process_->worker_free_at = std::max(process_->worker_free_at, context_.events.now()) + takes;
+  return process_->worker_free_at;
+}
+
+void SimulatedCoordinator::Do(const Work& work) {
+  if (const auto* add = std::get_if<AddUploadWork>(&work)) {
+    AddUpload(*add);
+  } else if (const auto* commit = std::get_if<CommitWork>(&work)) {
+    Commit(*commit);
+  } else {
+    const ModelVersion version = std::get<EvaluateWork>(work).version;
+    Later(WorkerDone(), [this, version] {
+      Feed(EvaluationDone{.result = {.version = version, .examples = 1, .metrics = {{"loss", 0.5}}},
+                          .status = absl::OkStatus()});
+    });
+  }
+}
+
+void SimulatedCoordinator::AddUpload(const AddUploadWork& work) {
+  const std::optional<UploadBody> body = process_->uploads.Take(work.node, work.content_id);
+  if (!body) {
+    context_.log.violations.push_back(
+        fmt::format("the accepted upload of {} is not there", work.node.value()));
+    return;
+  }
+  Later(WorkerDone(), [this, work, body = *body] {
+    const std::vector<RingElement> words = WordsOf(body);
+    if (!process_->summed.insert(work.node).second) {
+      context_.log.violations.push_back(
+          fmt::format("{} is counted twice in round {}", work.node.value(), work.round.value()));
+    }
+    process_->sum.resize(words.size());
+    AddInto(process_->sum, words);
+    if (const SharedBuffer* buffer = std::get_if<SharedBuffer>(&body)) {
+      UploadReceiver::Events events;
+      process_->uploads.Release(*buffer, context_.events.now(), events);
+      Drain(std::move(events));
+    }
+  });
+}
+
+void SimulatedCoordinator::Commit(const CommitWork& work) {
+  Later(WorkerDone(), [this, work] {
+    RunLog& log = context_.log;
+    if (process_->summed.size() != work.survivor_count) {
+      log.violations.push_back(fmt::format("round {} has {} survivors, {} were summed",
+                                           work.round.value(), work.survivor_count,
+                                           process_->summed.size()));
+    }
+    const SharedModel before = log.models.at(ModelVersion(work.round.value() - 1));
+    const auto model = std::make_shared<const ParameterVector>(
+        layout_, context_.trainer.Apply(process_->sum, before->values()));
+    log.models[ModelVersion(work.round.value())] = model;
+    process_->sum.clear();
+    process_->summed.clear();
+    Feed(CommitDone{.round = work.round,
+                    .status = absl::OkStatus(),
+                    .model_sha256 = ModelHash(*model),
+                    .node_metrics = std::nullopt,
+                    .checkpoint = std::nullopt,
+                    .aggregate = nullptr});
+  });
+}
+
+}  // namespace skerry
