@@ -18,7 +18,7 @@ namespace skerry {
 namespace {
 
 // Larger batches are no faster for the built-in models and need more memory for activations.
-static const size_t kBatchSize = getenv("KB")?(size_t)atoi(getenv("KB")):250;
+static const size_t kBatchSize = getenv("KB") ? (size_t)atoi(getenv("KB")) : 250;
 
 // What is gathered over the batches.
 class Tally {

@@ -28,14 +28,18 @@ function(skerry_executable)
 endfunction()
 
 # skerry_test(NAME n SRCS ... DEPS ... LABELS unit|sim|torch|e2e): one test program. Every gtest case
-# becomes one ctest case, so that they run in parallel and in any order.
+# becomes one ctest case, so that they run in parallel and in any order. READS_TREE gives it
+# SKERRY_SOURCE_DIR and SKERRY_BINARY_DIR.
 function(skerry_test)
-  cmake_parse_arguments(ARG "" "NAME" "SRCS;DEPS;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "READS_TREE" "NAME" "SRCS;DEPS;LABELS" ${ARGN})
   set(target skerry_${ARG_NAME}_test)
   add_executable(${target} ${ARG_SRCS})
-  target_compile_options(${target} PRIVATE ${SKERRY_WARNINGS})
-  target_compile_definitions(${target} PRIVATE
-      SKERRY_SOURCE_DIR="${PROJECT_SOURCE_DIR}" SKERRY_BINARY_DIR="${PROJECT_BINARY_DIR}")
+  # -O1: a test's own code is compiled far more often than it runs.
+  target_compile_options(${target} PRIVATE ${SKERRY_WARNINGS} -O1)
+  if(ARG_READS_TREE)
+    target_compile_definitions(${target} PRIVATE
+        SKERRY_SOURCE_DIR="${PROJECT_SOURCE_DIR}" SKERRY_BINARY_DIR="${PROJECT_BINARY_DIR}")
+  endif()
   target_link_libraries(${target} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest_main)
   set_target_properties(${target} PROPERTIES
       RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)

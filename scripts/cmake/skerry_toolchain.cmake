@@ -13,9 +13,11 @@ endif()
 
 find_program(SKERRY_CCACHE ccache)
 if(SKERRY_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  # The slopiness settings let ccache cache units that use a precompiled header.
+  # The sloppiness settings let ccache cache units that use a precompiled header; the base folder
+  # makes a second clone elsewhere hit the same entries.
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
       CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
+      CCACHE_BASEDIR=${CMAKE_SOURCE_DIR} CCACHE_NOHASHDIR=1
       ${SKERRY_CCACHE})
   add_compile_options($<$<AND:$<COMPILE_LANGUAGE:CXX>,$<CXX_COMPILER_ID:GNU>>:-fpch-preprocess>)
 endif()
@@ -27,6 +29,9 @@ endif()
 
 # Warnings apply to our own code only; third-party headers are included as system headers.
 set(SKERRY_WARNINGS -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  list(APPEND SKERRY_WARNINGS -Wno-restrict)  # false for std::string, GCC bug 105651
+endif()
 if(SKERRY_WERROR)
   list(APPEND SKERRY_WARNINGS -Werror)
 endif()

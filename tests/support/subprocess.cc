@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <utility>
@@ -99,7 +100,13 @@ int Subprocess::WaitForExit(std::chrono::seconds deadline) {
   }
   if (is_late) ::kill(pid_, SIGKILL);
   int status = 0;
-  SKERRY_ASSERT(::waitpid(pid_, &status, 0) == pid_);
+  rusage usage = {};
+  SKERRY_ASSERT(::wait4(pid_, &status, 0, &usage) == pid_);
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) * 1e-6;
+  };
+  cpu_seconds_ = seconds(usage.ru_utime) + seconds(usage.ru_stime);
+  peak_memory_mib_ = static_cast<double>(usage.ru_maxrss) / 1024;
   pid_ = -1;
   if (is_late) return -1;
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);

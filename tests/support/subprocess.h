@@ -24,6 +24,10 @@ class Subprocess {
   // and returns -1 if `deadline` passed before.
   int WaitForExit(std::chrono::seconds deadline = std::chrono::seconds(240));
 
+  // What the process used, once it has ended.
+  double cpu_seconds() const { return cpu_seconds_; }
+  double peak_memory_mib() const { return peak_memory_mib_; }
+
   void Signal(int signal_number);
   int pid() const { return pid_; }
   bool is_running() const { return pid_ > 0; }
@@ -40,6 +44,8 @@ class Subprocess {
   int error_fd_ = -1;
   std::string output_;
   std::string error_;
+  double cpu_seconds_ = 0;
+  double peak_memory_mib_ = 0;
 };
 
 }  // namespace skerry

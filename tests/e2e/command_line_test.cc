@@ -1,0 +1,100 @@
+// Bad usage and bad jobs: exit 2, every error at once, nothing started.
+#include <filesystem>
+
+#include "common/base/file.h"
+#include "tests/e2e/deployment.h"
+#include "tests/support/status_matchers.h"
+
+namespace skerry {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+class CommandLineTest : public testing::Test {
+ protected:
+  Subprocess Check(const std::string& job, std::vector<std::string> arguments = {}) {
+    EXPECT_OK(WriteFileAtomically(folder_ / "job.yaml", job));
+    arguments.insert(arguments.begin(), {CoordinatorProgram(), "check", folder_ / "job.yaml"});
+    return Subprocess(std::move(arguments));
+  }
+  TemporaryDirectory folder_;
+};
+
+TEST_F(CommandLineTest, CheckPrintsTheResolvedJobWhichChecksAgain) {
+  Subprocess check = Check(SmallJob());
+  ASSERT_EQ(check.WaitForExit(), 0) << check.standard_error();
+  EXPECT_THAT(check.standard_output(), AllOf(HasSubstr("quorum: 6"), HasSubstr("199210 parameters"),
+                                             HasSubstr("guarantee: none")));
+
+  Subprocess again = Check(check.standard_output());
+  ASSERT_EQ(again.WaitForExit(), 0) << again.standard_error();
+  EXPECT_EQ(again.standard_output(), check.standard_output());
+}
+
+TEST_F(CommandLineTest, AllErrorsOfAJobComeAtOnceWithTheirLines) {
+  Subprocess check = Check(
+      "version: 1\nmodle: {name: mlp}\nmodel: {name: mpl}\ndata: {id: x, dataset: fashion_mnist}\n"
+      "round: {count: 0}\n");
+
+  EXPECT_EQ(check.WaitForExit(), 2);
+  EXPECT_THAT(check.standard_error(),
+              AllOf(HasSubstr("job.yaml:2"), HasSubstr("model"), HasSubstr("job.yaml:3"),
+                    HasSubstr("mlp"), HasSubstr("job.yaml:5"), HasSubstr("round.count")));
+}
+
+TEST_F(CommandLineTest, JobThatAsksForPrivacyOrSecureAggregationIsRefusedAndNothingIsStarted) {
+  for (const char* const section : {"privacy: {enabled: true}\n", "secagg: {enabled: true}\n"}) {
+    Deployment deployment({.nodes = 8, .processes = 1});
+    ASSERT_OK(WriteFileAtomically(deployment.Path("job.yaml"), SmallJob() + section));
+    Subprocess run({CoordinatorProgram(), "run", deployment.Path("job.yaml"), "--run-dir",
+                    deployment.run_dir(), "--listen", "ipc://" + deployment.Path("socket"),
+                    "--roster", deployment.roster_path()});
+
+    EXPECT_EQ(run.WaitForExit(), 2) << run.standard_error();
+    EXPECT_FALSE(std::filesystem::exists(deployment.run_dir()));
+    EXPECT_FALSE(std::filesystem::exists(deployment.Path("socket")));
+  }
+}
+
+TEST_F(CommandLineTest, AgentRefusesAPlainJobUnlessItsPolicyAllowsIt) {
+  Deployment deployment({.nodes = 8, .processes = 1});
+  deployment.StartCoordinator(SmallJob());
+  Subprocess agent({AgentProgram(), "run", "--coordinator", deployment.endpoint(),
+                    "--virtual-nodes", "0-7", "--process", "process-0", "--keys",
+                    deployment.key_folder() + "/process-0", "--once"});
+
+  EXPECT_EQ(agent.WaitForExit(), 1) << agent.standard_error();
+  EXPECT_THAT(agent.standard_error(), HasSubstr("policy.allow_plain"));
+}
+
+TEST_F(CommandLineTest, BadUsageExitsWithTwo) {
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{CoordinatorProgram()},
+        {CoordinatorProgram(), "run"},
+        {CoordinatorProgram(), "no-such-command"},
+        {CoordinatorProgram(), "status", "/no/such/folder"},
+        {AgentProgram(), "run"},
+        {AgentProgram(), "run", "/no/such/agent.yaml"}}) {
+    Subprocess process(arguments);
+    EXPECT_EQ(process.WaitForExit(), 2) << process.standard_error();
+  }
+}
+
+TEST_F(CommandLineTest, StatusShowsARunningJobAndWhatItWaitsFor) {
+  Deployment deployment({.nodes = 8, .processes = 1});
+  deployment.StartCoordinator(SmallJob());
+  ASSERT_TRUE(deployment.coordinator().WaitForText("round 1 of 3: training"));
+  std::string text;
+  // status.json follows within the second; until then status says what run.db knows.
+  for (int i = 0; i < 1000 && text.find("waiting") == std::string::npos; ++i) {
+    Subprocess status({CoordinatorProgram(), "status", deployment.run_dir()});
+    ASSERT_EQ(status.WaitForExit(), 0) << status.standard_error();
+    text = status.standard_output();
+  }
+
+  EXPECT_THAT(text, AllOf(HasSubstr("round 1 of 3"), HasSubstr("waiting")));
+}
+
+}  // namespace
+}  // namespace skerry
