@@ -38,17 +38,19 @@ void ExpectReferenceModel(const std::string& job_text) {
     difference_sum += difference;
   }
   // Float sums in another order differ by some 1e-7 a step, stochastic rounding by 2^-24 a round;
-  // both are amplified by the training that follows. Wrong weighting, a lost node or a missed round
-  // differ by more than 1e-3.
-  EXPECT_LT(difference_max, 2e-4);
-  EXPECT_LT(difference_sum / static_cast<double>(expected.size()), 2e-6);
+  // both are amplified by the training that follows (measured: 5e-6 on average at most). Wrong
+  // weighting, a lost node or a missed round differ by more than 1e-3.
+  EXPECT_LT(difference_max, 3e-4);
+  EXPECT_LT(difference_sum / static_cast<double>(expected.size()), 2e-5);
 }
 
 TEST(ReferenceTest, SmallCnnOverUnequalNodesEqualsFedAvgInOneProcess) {
   ExpectReferenceModel(R"(version: 1
 seed: 11
 model: {name: cnn_small}
-data: {id: fashion, dataset: fashion_mnist, examples_max: 600, partition: {scheme: dirichlet, alpha: 0.5}}
+data:
+  {id: fashion, dataset: fashion_mnist, examples_max: 600,
+   partition: {scheme: dirichlet, alpha: 0.5}}
 training: {local_epochs: 2, batch_size: 25, optimizer: {name: sgd, learning_rate: 0.05}}
 round: {count: 3, nodes: 4, quorum: 4}
 evaluation: {every_rounds: 0}

@@ -34,9 +34,9 @@ TEST(RosterTest, NodeIsRevokedAndAnotherAddedWhileTheJobRuns) {
       {AgentProgram(), "run", "--coordinator", deployment.endpoint(), "--virtual-nodes", "6-7",
        "--process", "process-9", "--keys", deployment.Path("extra"), "--server-key",
        deployment.key_folder() + "/coordinator.pub", "--allow-plain", "--cohort-min", "1"});
-  ASSERT_TRUE(extra.WaitForText("of our nodes train")) << extra.standard_error();
+  // Its third task means that the update of its first was accepted.
+  ASSERT_TRUE(extra.WaitForText("2 of our nodes train", 3)) << extra.standard_error();
 
-  ASSERT_TRUE(deployment.coordinator().WaitForText("done: 8 of 8 nodes", 3));
   deployment.coordinator().Signal(SIGTERM);
   EXPECT_EQ(deployment.coordinator().WaitForExit(), 130);
   for (int process = 0; process < 3; ++process) {
@@ -44,9 +44,13 @@ TEST(RosterTest, NodeIsRevokedAndAnotherAddedWhileTheJobRuns) {
   }
   ASSERT_OK_AND_ASSIGN(const RunHistory history, ReadRunHistory(deployment.run_dir()));
   const auto survivors = Survivors(history);
-  const auto& last = survivors.back();
-  EXPECT_TRUE(std::binary_search(last.begin(), last.end(), NodeId("extra-a")));
-  EXPECT_FALSE(std::binary_search(last.begin(), last.end(), NodeId("node-0007")));
+  const auto has = [&](const std::vector<NodeId>& round, const char* node) {
+    return std::binary_search(round.begin(), round.end(), NodeId(node));
+  };
+  EXPECT_TRUE(std::any_of(survivors.begin(), survivors.end(),
+                          [&](const auto& round) { return has(round, "extra-a"); }));
+  EXPECT_TRUE(has(survivors.front(), "node-0007"));
+  EXPECT_FALSE(has(survivors.back(), "node-0007"));
 }
 
 TEST(RosterTest, AgentWithUnknownKeyIsToldSo) {
