@@ -227,7 +227,8 @@ absl::Status CoordinatorShell::Drain(Instant now) {
     if (out_.empty()) break;
     SKERRY_RETURN_IF_ERROR(Persist(now));
     SendAll(TakeAll(out_.send));
-    StartWork(now);
+    // Work takes its uploads before orders may drop them; nothing new may come between the two.
+    StartWork();
     ExecuteUploadOrders(now);
   }
   // What is left for a peer that cannot take it now goes on when Poll says may_send.
@@ -315,7 +316,7 @@ void CoordinatorShell::SendOne(const OutgoingMessage& outgoing) {
   router_.Send(outgoing.peer, std::move(message));  // a lost peer is reported by Poll
 }
 
-void CoordinatorShell::StartWork(Instant now) {
+void CoordinatorShell::StartWork() {
   std::vector<AddUploadWork> adding;
   for (const Work& work : TakeAll(out_.work)) {
     if (const auto* add = std::get_if<AddUploadWork>(&work)) {
@@ -327,7 +328,6 @@ void CoordinatorShell::StartWork(Instant now) {
     if (const auto* evaluate = std::get_if<EvaluateWork>(&work)) StartEvaluation(*evaluate);
   }
   StartAdding(std::move(adding));
-  TakeResults(now);
 }
 
 void CoordinatorShell::StartAdding(std::vector<AddUploadWork> uploads) {

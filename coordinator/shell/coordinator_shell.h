@@ -76,7 +76,7 @@ class CoordinatorShell {
   absl::Status Persist(Instant now);
   void SendAll(std::vector<OutgoingMessage> messages);
   void SendOne(const OutgoingMessage& message);
-  void StartWork(Instant now);
+  void StartWork();
   void StartAdding(std::vector<AddUploadWork> uploads);
   void StartCommit(const CommitWork& work);
   void StartEvaluation(const EvaluateWork& work);
