@@ -1,5 +1,8 @@
 #include "coordinator/dashboard/plain_progress.h"
 
+#include <algorithm>
+#include <chrono>
+
 #include <fmt/format.h>
 
 #include "coordinator/dashboard/text.h"
@@ -38,13 +41,14 @@ std::vector<std::string> PlainProgress::Next(const RunView& view) {
     has_started_ = true;
     // A continued run begins with what happened before; that was told by the process before.
     rounds_told_ = view.rounds.empty() ? 0 : view.rounds.back().round;
-    events_told_ = view.events.size();
+    events_told_ = view.events_dropped + view.events.size();
     lines.push_back(fmt::format("{}: {} rounds, {} nodes, run directory {}",
                                 PlainText(view.job_name), view.round_count, view.node_count,
                                 view.run_dir));
   }
-  for (; events_told_ < view.events.size(); ++events_told_) {
-    const EventView& event = view.events[events_told_];
+  events_told_ = std::max(events_told_, view.events_dropped);
+  for (; events_told_ < view.events_dropped + view.events.size(); ++events_told_) {
+    const EventView& event = view.events[events_told_ - view.events_dropped];
     lines.push_back(fmt::format("round {}: {}", event.round, EventText(event)));
   }
   for (const RoundView& round : view.rounds) {

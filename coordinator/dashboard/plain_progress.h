@@ -19,7 +19,7 @@ class PlainProgress {
  private:
   bool has_started_ = false;
   uint64_t rounds_told_ = 0;  // up to this round
-  size_t events_told_ = 0;
+  uint64_t events_told_ = 0;
   uint64_t round_ = 0;
   std::string phase_;
   Duration waiting_told_at_{};  // by RunView::elapsed

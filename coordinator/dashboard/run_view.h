@@ -61,6 +61,7 @@ struct RunView {
 
   std::vector<RoundView> rounds;  // committed, oldest first
   std::vector<EventView> events;  // newest last; only the tail is shown
+  uint64_t events_dropped = 0;    // older ones that are not in `events` any more
 
   uint64_t bytes_sent = 0;  // by the coordinator
   uint64_t bytes_received = 0;

@@ -56,6 +56,7 @@ void RunDisplay::Show(std::span<const Record> records, const std::optional<Round
       view_.events.push_back({event->round.value(), event->kind, event->node, event->detail});
       if (view_.events.size() > 2 * kEventsKeptMax) {
         view_.events.erase(view_.events.begin(), view_.events.end() - kEventsKeptMax);
+        view_.events_dropped += kEventsKeptMax + 1;
       }
     } else if (const auto* ended = std::get_if<RunEnded>(&record)) {
       view_.status = ended->status;

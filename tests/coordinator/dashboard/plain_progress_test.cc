@@ -45,6 +45,20 @@ TEST(PlainProgressTest, CommittedRoundsEventsAndPhasesAreToldAsTheyCome) {
   EXPECT_THAT(progress.Next(view), IsEmpty());
 }
 
+TEST(PlainProgressTest, EventsAreToldOnceAlsoWhenOlderOnesAreDroppedFromTheView) {
+  PlainProgress progress;
+  RunView view = Fresh();
+  view.events = {{1, "node left", "a", ""}, {1, "node left", "b", ""}};
+  progress.Next(view);
+  view.events.push_back({1, "node left", "c", ""});
+  progress.Next(view);
+
+  view.events = {{1, "node left", "c", ""}, {1, "node left", "d", ""}};
+  view.events_dropped = 2;
+
+  EXPECT_THAT(progress.Next(view), ElementsAre("round 1: node left d"));
+}
+
 TEST(PlainProgressTest, ContinuedRunDoesNotTellItsPastAgain) {
   PlainProgress progress;
 
