@@ -49,9 +49,10 @@ void CheckRound(const RoundCommitted& round, const Scenario& scenario,
   }
   const ModelVersion version(round.round.value());
   const SharedModel before = result.log.models.at(ModelVersion(version.value() - 1));
-  const std::vector<float> expected = trainer.NextModel(survivors, round.round, before->values());
+  const absl::StatusOr<std::vector<float>> expected =
+      trainer.NextModel(survivors, round.round, before->values());
   const std::span<const float> got = result.log.models.at(version)->values();
-  if (!std::equal(expected.begin(), expected.end(), got.begin(), got.end())) {
+  if (!expected.ok() || !std::equal(expected->begin(), expected->end(), got.begin(), got.end())) {
     violate("the model is not what its survivors make it");
   }
 }

@@ -383,8 +383,14 @@ void SimulatedCoordinator::Commit(const CommitWork& work) {
                                            process_->summed.size()));
     }
     const SharedModel before = log.models.at(ModelVersion(work.round.value() - 1));
-    const auto model = std::make_shared<const ParameterVector>(
-        layout_, context_.trainer.Apply(process_->sum, before->values()));
+    absl::StatusOr<std::vector<float>> values =
+        context_.trainer.Apply(process_->sum, before->values());
+    if (!values.ok()) {
+      log.violations.push_back(fmt::format("round {} has a broken sum: {}", work.round.value(),
+                                           std::string(values.status().message())));
+      values = std::vector<float>(before->values().begin(), before->values().end());
+    }
+    const auto model = std::make_shared<const ParameterVector>(layout_, *std::move(values));
     log.models[ModelVersion(work.round.value())] = model;
     process_->sum.clear();
     process_->summed.clear();

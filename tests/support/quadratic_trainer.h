@@ -50,8 +50,8 @@ class QuadraticTrainer {
 
   // The model after one round in which exactly `survivors` took part: each is trained here and
   // summed as a plain integer.
-  std::vector<float> NextModel(std::span<const NodeId> survivors, RoundId round,
-                               std::span<const float> model) const {
+  absl::StatusOr<std::vector<float>> NextModel(std::span<const NodeId> survivors, RoundId round,
+                                               std::span<const float> model) const {
     std::vector<int64_t> total(encoding_.layout().size());
     for (const NodeId& node : survivors) {
       const std::vector<RingElement> words = Train(node, round, model);
@@ -62,10 +62,11 @@ class QuadraticTrainer {
     return Apply(sum, model);
   }
 
-  // What a coordinator does with a round's sum.
-  std::vector<float> Apply(std::span<const RingElement> sum, std::span<const float> model) const {
+  // What a coordinator does with a round's sum. Fails if the sum is none of valid updates.
+  absl::StatusOr<std::vector<float>> Apply(std::span<const RingElement> sum,
+                                           std::span<const float> model) const {
     std::vector<float> next(dimension_);
-    SKERRY_ASSERT(DecodeSum(encoding_, sum, next).ok());
+    SKERRY_RETURN_IF_ERROR(DecodeSum(encoding_, sum, next).status());
     for (size_t i = 0; i < dimension_; ++i) next[i] += model[i];
     return next;
   }
