@@ -6,9 +6,24 @@
 
 #include <dlfcn.h>
 #include <fmt/format.h>
+#include <malloc.h>
 #include <torch/torch.h>
 
 namespace skerry {
+namespace {
+
+// A step frees and takes the same activations again. By default glibc gives them back to the
+// system each time, and the page faults cost up to a quarter of the processor time of training
+// (measured with the built-in `cnn`). Blocks of 32 MiB and more, large models among them, still go
+// back at once.
+void KeepFreedMemory() {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, 64 << 20);
+#endif
+}
+
+}  // namespace
 
 absl::Status CheckDevice(const std::string& device) {
   if (device == "cpu") return absl::OkStatus();
@@ -38,7 +53,7 @@ absl::Status CheckDevice(const std::string& device) {
   return absl::OkStatus();
 }
 
-void UseComputeThreads(int threads) {
+void PrepareCompute(int threads) {
   at::set_num_threads(threads);
   // LibTorch does not set the threads of OpenBLAS, which takes all cores by default: two workers
   // would fight, and the order of its sums would depend on the machine. Absent with another BLAS.
@@ -48,6 +63,7 @@ void UseComputeThreads(int threads) {
   static std::mutex mutex;
   static int current = 0;
   const std::lock_guard lock(mutex);
+  if (current == 0) KeepFreedMemory();
   if (set_threads != nullptr && current != threads) set_threads(threads);
   current = threads;
 }

@@ -16,8 +16,9 @@ struct ComputeConfig {
 // LibTorch or this machine does not have it. Looks at the machine only for a device beside "cpu".
 absl::Status CheckDevice(const std::string& device);
 
-// Sets the number of threads of the calling thread's LibTorch arithmetic, and of the process's
-// matrix products (one setting for all workers). Called by whatever is about to compute.
-void UseComputeThreads(int threads);
+// Sets the number of threads of the calling thread's LibTorch arithmetic and of the process's
+// matrix products (one setting for all workers), and has the process keep up to 64 MiB of freed
+// memory. Called by whatever is about to compute.
+void PrepareCompute(int threads);
 
 }  // namespace skerry

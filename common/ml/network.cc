@@ -31,13 +31,6 @@ at::Tensor DropoutMask(const at::Tensor& like, double rate, Rng& rng) {
   return mask.to(like.device());
 }
 
-// True if nothing needs the layer's output for its gradient, so that the activation after it may
-// overwrite it: that saves a walk over memory for each of the largest tensors of a step.
-bool IsOutputFree(LayerKind kind) {
-  return kind == LayerKind::kLinear || kind == LayerKind::kConv2d ||
-         kind == LayerKind::kGroupNorm || kind == LayerKind::kLayerNorm;
-}
-
 }  // namespace
 
 absl::StatusOr<Network> Network::Create(const ModelConfig& model) {
@@ -57,7 +50,6 @@ absl::StatusOr<Network> Network::Create(const ModelConfig& model) {
     Step step = {.layer = layers[i]};
     step.weight = take(i, "weight");
     step.bias = take(i, "bias");
-    step.is_in_place = i > 0 && IsOutputFree(layers[i - 1].kind);
     network.steps_.push_back(step);
   }
   SKERRY_ASSERT(next == tensors.size());
@@ -80,7 +72,6 @@ at::Tensor Network::Apply(const Step& step, const at::Tensor& x,
   const auto parameter = [&](int index) {
     return index < 0 ? at::Tensor() : parameters[static_cast<size_t>(index)];
   };
-  at::Tensor own = x;  // the same tensor; in-place operations want one they may change
   const at::Tensor weight = parameter(step.weight);
   const at::Tensor bias = parameter(step.bias);
   switch (layer.kind) {
@@ -95,11 +86,11 @@ at::Tensor Network::Apply(const Step& step, const at::Tensor& x,
     case LayerKind::kEmbedding:
       return at::embedding(weight, x.to(at::kLong));
     case LayerKind::kRelu:
-      return step.is_in_place ? at::relu_(own) : at::relu(x);
+      return at::relu(x);
     case LayerKind::kGelu:
       return at::gelu(x);
     case LayerKind::kTanh:
-      return step.is_in_place ? at::tanh_(own) : at::tanh(x);
+      return at::tanh(x);
     case LayerKind::kMaxPool:
       return at::max_pool2d(x, layer.kernel, layer.stride, layer.padding);
     case LayerKind::kAvgPool:

@@ -37,7 +37,6 @@ class Network {
     LayerConfig layer;
     int weight = -1;  // position in the layout; -1: none
     int bias = -1;
-    bool is_in_place = false;  // an activation that may overwrite what the layer before made
   };
   at::Tensor Apply(const Step& step, const at::Tensor& x, const std::vector<at::Tensor>& parameters,
                    Rng* dropout) const;

@@ -52,7 +52,7 @@ class Trainer::Impl {
       return result;
     }
     return CatchTorch(kTraining, [&]() -> absl::StatusOr<TrainResult> {
-      UseComputeThreads(compute_.threads);
+      PrepareCompute(compute_.threads);
       MakeResident();
       LoadGlobal(*task.global);
       Progress progress(

@@ -16,6 +16,7 @@
 #include "common/base/file.h"
 #include "common/base/status.h"
 #include "common/config/job_loader.h"
+#include "common/ml/compute.h"
 #include "coordinator/store/run_history.h"
 #include "tests/e2e/deployment.h"
 #include "tests/support/fedavg_reference.h"
@@ -194,6 +195,8 @@ evaluation: {every_rounds: 0}
     SKERRY_ASSERT(parsed.ok());
     std::vector<std::string> nodes;
     for (int i = 0; i < 8; ++i) nodes.push_back(fmt::format("node-{:04}", i));
+    // One thread, like each worker: threads that spin for work would count as the baseline's cost.
+    UseComputeThreads(1);
     const auto cpu = [&](int64_t rounds) {
       const double before = OwnCpuSeconds();
       SKERRY_ASSERT(ReferenceFedAvg(*parsed, nodes, rounds).ok());
