@@ -196,7 +196,7 @@ evaluation: {every_rounds: 0}
     std::vector<std::string> nodes;
     for (int i = 0; i < 8; ++i) nodes.push_back(fmt::format("node-{:04}", i));
     // One thread, like each worker: threads that spin for work would count as the baseline's cost.
-    UseComputeThreads(1);
+    PrepareCompute(1);
     const auto cpu = [&](int64_t rounds) {
       const double before = OwnCpuSeconds();
       SKERRY_ASSERT(ReferenceFedAvg(*parsed, nodes, rounds).ok());
