@@ -30,13 +30,21 @@ class PseudoTerminal {
     SKERRY_ASSERT(slave_.is_open());
     const winsize size{24, 100, 0, 0};
     SKERRY_ASSERT(::ioctl(slave_.get(), TIOCSWINSZ, &size) == 0);
-    SKERRY_ASSERT(::fcntl(master_.get(), F_SETFL, O_NONBLOCK) == 0);
   }
   int fd() const { return slave_.get(); }
+  // Everything written so far. The kernel hands it over in pieces and later than write() returns,
+  // so a mark is written behind it and read up to.
   std::string Take() {
-    std::string text(1 << 16, '\0');
-    const ssize_t got = ::read(master_.get(), text.data(), text.size());
-    text.resize(got > 0 ? static_cast<size_t>(got) : 0);
+    constexpr char kMark = '\x1f';
+    SKERRY_ASSERT(::write(slave_.get(), &kMark, 1) == 1);
+    std::string text;
+    while (text.empty() || text.back() != kMark) {
+      char piece[4096];
+      const ssize_t got = ::read(master_.get(), piece, sizeof(piece));
+      SKERRY_ASSERT(got > 0);
+      text.append(piece, static_cast<size_t>(got));
+    }
+    text.pop_back();
     return text;
   }
 
