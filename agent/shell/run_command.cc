@@ -17,6 +17,7 @@
 #include "common/config/address.h"
 #include "common/config/job_loader.h"
 #include "common/crypto/random_bits.h"
+#include "common/crypto/self_test.h"
 #include "common/crypto/sha256.h"
 #include "common/identity/join_proof.h"
 #include "common/identity/key_files.h"
@@ -27,6 +28,7 @@
 namespace skerry {
 namespace {
 
+constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
 
 std::atomic<bool> g_is_stopping{false};
@@ -175,6 +177,10 @@ absl::StatusOr<VirtualNodes> ParseVirtualNodes(const std::string& text) {
 }
 
 int RunCommand(const AgentRunOptions& options) {
+  if (const absl::Status tested = SelfTestCrypto(); !tested.ok()) {
+    LogError(std::string(tested.message()));
+    return kExitFailed;
+  }
   const absl::StatusOr<int> exit_code = RunAgent(options);
   if (exit_code.ok()) return *exit_code;
   LogError(std::string(exit_code.status().message()));

@@ -15,6 +15,7 @@
 #include "common/base/log.h"
 #include "common/base/status.h"
 #include "common/config/address.h"
+#include "common/crypto/self_test.h"
 #include "common/identity/key_files.h"
 #include "common/identity/z85.h"
 #include "common/protocol/limits.h"
@@ -123,6 +124,7 @@ void PrintResult(const RunOptions& options, const RunView& view, int exit_code) 
 }  // namespace
 
 int RunCommand(const RunOptions& options) {
+  if (const absl::Status tested = SelfTestCrypto(); !tested.ok()) return Fail(tested);
   if (options.roster_path.empty()) {
     return Fail(absl::InvalidArgumentError(
         "who may take part? Give --roster FILE, made by `skerry-coordinator keys roster`"));
