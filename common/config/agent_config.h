@@ -22,6 +22,9 @@ struct HostedNodeConfig {
 struct IdentityConfig {
   std::string process{};  // name in the roster
   std::string keys{};     // folder made by `skerry-coordinator keys new`
+  // The site's own copy of the roster: secure aggregation is done with nodes named in it only.
+  std::optional<std::string> roster{};
+  std::optional<std::string> roster_sha256{};  // lower-case hexadecimal; what it must hash to
   bool operator==(const IdentityConfig&) const = default;
 };
 
@@ -43,6 +46,9 @@ struct ResourcesConfig {
 struct SitePolicyConfig {
   bool allow_plain = false;  // jobs without secure aggregation
   int64_t cohort_min = 5;
+  int64_t survivors_min = 3;  // updates in a sum that this site helps to open
+  // Conspiring nodes that a job must bear; unset: DefaultColluders of the site's roster.
+  std::optional<int64_t> colluders_min{};
   int64_t rounds_max = 10'000;
   int64_t local_epochs_max = 100;
   std::vector<ModelName> models{};  // empty: all

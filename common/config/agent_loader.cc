@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "absl/strings/ascii.h"
 #include "common/base/file.h"
 #include "common/base/status.h"
 #include "common/config/address.h"
@@ -18,6 +19,7 @@ namespace skerry {
 namespace {
 
 constexpr size_t kPublicKeyBytes = 40;  // 32 bytes in Z85
+constexpr size_t kSha256Digits = 64;
 constexpr std::string_view kCudaPrefix = "cuda:";
 constexpr int kCudaIndexMax = 127;
 constexpr int64_t kNodesMax = 100'000;
@@ -26,11 +28,28 @@ constexpr int64_t kNodesMax = 100'000;
 constexpr std::string_view kZ85Characters =
     "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
 
+std::optional<std::string> ReadRosterHash(SectionReader& section) {
+  std::optional<std::string> hash = section.OptionalText("roster_sha256");
+  if (!hash.has_value()) return std::nullopt;
+  const bool is_hash = hash->size() == kSha256Digits &&
+                       std::all_of(hash->begin(), hash->end(), absl::ascii_isxdigit);
+  if (!is_hash) {
+    section.Refuse("roster_sha256", fmt::format("must be {} hexadecimal digits, got \"{}\"",
+                                                kSha256Digits, hash->substr(0, 100)));
+  } else if (!section.HasValue("roster")) {
+    section.Refuse("roster_sha256", "is the hash of identity.roster, which is missing");
+  }
+  absl::AsciiStrToLower(&*hash);
+  return hash;
+}
+
 IdentityConfig ReadIdentity(SectionReader section) {
   section.Require({"keys"});
   IdentityConfig identity;
   identity.process = ReadName(section, "process");
   identity.keys = section.Text("keys", "");
+  identity.roster = section.OptionalText("roster");
+  identity.roster_sha256 = ReadRosterHash(section);
   section.Finish();
   return identity;
 }
@@ -114,6 +133,10 @@ SitePolicyConfig ReadPolicy(SectionReader section) {
   SitePolicyConfig policy;
   policy.allow_plain = section.Flag("allow_plain", policy.allow_plain);
   policy.cohort_min = section.Integer("cohort_min", policy.cohort_min, {1, kNodesMax});
+  policy.survivors_min = section.Integer("survivors_min", policy.survivors_min, {1, kNodesMax});
+  if (section.Has("colluders_min")) {
+    policy.colluders_min = section.Integer("colluders_min", 0, {0, kNodesMax});
+  }
   policy.rounds_max = section.Integer("rounds_max", policy.rounds_max, {1, 1'000'000});
   policy.local_epochs_max = section.Integer("local_epochs_max", policy.local_epochs_max, {0, 1000});
   policy.models = section.Words("models", kPolicyModelWords);

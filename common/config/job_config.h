@@ -169,7 +169,9 @@ struct PrivacyConfig {
 
 struct SecAggConfig {
   bool enabled = false;
-  int64_t colluders = 0;          // nodes that may conspire with the coordinator
+  // Nodes that may conspire with the coordinator; if enabled, a job that says nothing gets
+  // DefaultColluders (secagg_rules.h) of round.nodes.
+  int64_t colluders = 0;
   int64_t dropout_tolerance = 0;  // nodes that may leave in the middle of a round
   int64_t min_survivors = 1;      // updates below which no sum is opened
   int64_t ring_bits = 32;

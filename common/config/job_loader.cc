@@ -9,6 +9,7 @@
 #include "common/config/data_section.h"
 #include "common/config/job_rules.h"
 #include "common/config/model_section.h"
+#include "common/config/secagg_rules.h"
 #include "common/config/yaml_document.h"
 #include "common/config/yaml_reader.h"
 
@@ -115,9 +116,10 @@ PrivacyConfig ReadPrivacy(SectionReader section) {
   return privacy;
 }
 
-SecAggConfig ReadSecAgg(SectionReader section) {
+SecAggConfig ReadSecAgg(SectionReader section, const RoundConfig& round) {
   SecAggConfig secagg;
   secagg.enabled = section.Flag("enabled", secagg.enabled);
+  if (secagg.enabled) secagg.colluders = DefaultColluders(round.nodes);
   secagg.colluders = section.Integer("colluders", secagg.colluders, {0, kNodesMax});
   secagg.dropout_tolerance =
       section.Integer("dropout_tolerance", secagg.dropout_tolerance, {0, kNodesMax});
@@ -177,7 +179,7 @@ JobConfig ReadSections(const YamlNode& root, ConfigDiagnostics& diagnostics) {
   job.round = ReadRound(top.Section("round"));
   job.encoding = ReadEncoding(top.Section("encoding"));
   job.privacy = ReadPrivacy(top.Section("privacy"));
-  job.secagg = ReadSecAgg(top.Section("secagg"));
+  job.secagg = ReadSecAgg(top.Section("secagg"), job.round);
   job.evaluation = ReadEvaluation(top.Section("evaluation"));
   job.storage = ReadStorage(top.Section("storage"));
   job.transport = ReadTransport(top.Section("transport"));

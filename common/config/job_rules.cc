@@ -8,6 +8,7 @@
 #include "common/config/config_words.h"
 #include "common/config/data_section.h"
 #include "common/config/model_shapes.h"
+#include "common/config/secagg_rules.h"
 
 namespace skerry {
 namespace {
@@ -100,17 +101,88 @@ void CheckModel(const JobConfig& job, ConfigDiagnostics& diagnostics) {
 }
 
 // Training without the protection that was asked for would be the worst answer.
-void CheckProtection(const JobConfig& job, ConfigDiagnostics& diagnostics) {
-  if (job.privacy.enabled) {
+void CheckPrivacy(const PrivacyConfig& privacy, ConfigDiagnostics& diagnostics) {
+  if (privacy.enabled) {
     diagnostics.Add("privacy.enabled",
                     "is true, but this build has no differential privacy yet and refuses to train "
                     "without what was asked: set it to false to train without");
   }
-  if (job.secagg.enabled) {
+}
+
+// Whether secure aggregation can be done among so many nodes at all.
+bool CheckSessionSize(int64_t invited, ConfigDiagnostics& diagnostics) {
+  if (invited > kCompleteGraphNodesMax) {
     diagnostics.Add("secagg.enabled",
-                    "is true, but this build has no secure aggregation yet and refuses to train "
-                    "without what was asked: set it to false to train without");
+                    fmt::format("is true, but a round invites {} nodes and this build masks among "
+                                "at most {}: the sparse graph for larger cohorts is not in this "
+                                "build; lower round.nodes, round.cohort_fraction or "
+                                "round.over_selection",
+                                invited, kCompleteGraphNodesMax));
+    return false;
   }
+  if (invited < kSessionNodesMin) {
+    diagnostics.Add("secagg.enabled",
+                    fmt::format("is true, but a round invites {} of the at least {} nodes it "
+                                "takes, or one could subtract its own update from the sum: raise "
+                                "round.nodes or round.cohort_fraction",
+                                invited, kSessionNodesMin));
+    return false;
+  }
+  return true;
+}
+
+// Whether the sum can be opened, with the nodes lost that the job says it can lose.
+void CheckThreshold(const JobConfig& job, ConfigDiagnostics& diagnostics) {
+  const int64_t cohort = CohortSize(job.round);
+  const int64_t invited = InvitedCount(job.round);
+  const SecAggConfig& secagg = job.secagg;
+  // With one honest node only, the others know the rest of the sum.
+  if (secagg.colluders > invited - 2) {
+    diagnostics.Add("secagg.colluders",
+                    fmt::format("must be at most {}, so that two of the {} nodes of a round are "
+                                "honest, got {}: lower it or raise round.nodes or "
+                                "round.cohort_fraction",
+                                invited - 2, invited, secagg.colluders));
+    return;
+  }
+  const int64_t threshold = SessionThreshold(invited, secagg.colluders);
+  if (threshold > cohort) {
+    diagnostics.Add("secagg.colluders",
+                    fmt::format("{} of {} nodes make {} necessary to open the sum, more than the "
+                                "cohort of {}: lower it or round.over_selection",
+                                secagg.colluders, invited, threshold, cohort));
+  } else if (diagnostics.IsSound({"secagg.dropout_tolerance"}) &&
+             cohort - threshold < secagg.dropout_tolerance) {
+    diagnostics.Add(
+        "secagg.dropout_tolerance",
+        fmt::format("is {}, but {} of {} nodes are necessary to open the sum (colluders "
+                    "{}), so only {} may leave: lower it or secagg.colluders, or raise "
+                    "round.nodes or round.cohort_fraction",
+                    secagg.dropout_tolerance, threshold, cohort, secagg.colluders,
+                    cohort - threshold));
+  }
+}
+
+void CheckSecAgg(const JobConfig& job, ConfigDiagnostics& diagnostics) {
+  const SecAggConfig& secagg = job.secagg;
+  if (!secagg.enabled) return;
+  if (diagnostics.IsSound({"secagg.ring_bits"}) && secagg.ring_bits != kRingBits) {
+    diagnostics.Add("secagg.ring_bits",
+                    fmt::format("must be {}, the width in which this build sums, got {}", kRingBits,
+                                secagg.ring_bits));
+  }
+  if (!diagnostics.IsSound({"round.nodes", "round.cohort_fraction"})) return;
+  const int64_t cohort = CohortSize(job.round);
+  if (diagnostics.IsSound({"secagg.min_survivors"}) && secagg.min_survivors > cohort) {
+    diagnostics.Add(
+        "secagg.min_survivors",
+        fmt::format("must be at most {}, the cohort (cohort_fraction {} of {} nodes), "
+                    "got {}",
+                    cohort, job.round.cohort_fraction, job.round.nodes, secagg.min_survivors));
+  }
+  if (!diagnostics.IsSound({"round.over_selection"})) return;
+  if (!CheckSessionSize(InvitedCount(job.round), diagnostics)) return;
+  if (diagnostics.IsSound({"secagg.colluders"})) CheckThreshold(job, diagnostics);
 }
 
 }  // namespace
@@ -120,7 +192,8 @@ void CheckJobRules(const JobConfig& job, ConfigDiagnostics& diagnostics) {
   CheckData(job.data, "data", diagnostics);
   CheckModelInput(job, diagnostics);
   CheckModel(job, diagnostics);
-  CheckProtection(job, diagnostics);
+  CheckPrivacy(job.privacy, diagnostics);
+  CheckSecAgg(job, diagnostics);
 }
 
 }  // namespace skerry

@@ -31,7 +31,7 @@ std::vector<std::string> ErrorsWith(const std::vector<std::string>& overrides) {
 TEST(AgentLoaderTest, SmallestAgentTakesTheSafeDefaults) {
   ASSERT_OK_AND_ASSIGN(const AgentConfig agent, ParseAgent(kAgent, "agent.yaml"));
 
-  EXPECT_EQ(agent.identity, (IdentityConfig{"site-a", "/keys"}));
+  EXPECT_EQ(agent.identity, (IdentityConfig{.process = "site-a", .keys = "/keys"}));
   EXPECT_EQ(agent.coordinator.public_key, kKey);
   ASSERT_EQ(agent.nodes.size(), 1u);
   EXPECT_EQ(agent.nodes[0].id, "site-a-0");
@@ -41,20 +41,22 @@ TEST(AgentLoaderTest, SmallestAgentTakesTheSafeDefaults) {
   EXPECT_EQ(agent.resources, ResourcesConfig());
   EXPECT_FALSE(agent.policy.allow_plain);
   EXPECT_EQ(agent.policy.cohort_min, 5);
+  EXPECT_EQ(agent.policy.survivors_min, 3);
+  EXPECT_EQ(agent.policy.colluders_min, std::nullopt);  // follows the roster
 }
 
 TEST(AgentLoaderTest, EveryKeyReachesItsField) {
   ASSERT_OK_AND_ASSIGN(const AgentConfig agent, ParseAgent(R"(
 version: 1
-identity: {process: p, keys: k}
+identity: {process: p, keys: k, roster: r.txt, roster_sha256: 0123456789abcdefABCDEF01234567890123456789abcdefABCDEF0123456789}
 coordinator: {address: "ipc:///run/skerry"}
 nodes:
   - {id: a, data: {id: d, dataset: csv, path: x.csv, label: y, examples_max: 7}}
   - {id: b, data: {id: d, dataset: npy, path: folder}}
 device: cuda:1
 resources: {workers: 2, threads_per_worker: 3, upload_memory_mb: 4, spool: /var/tmp}
-policy: {allow_plain: true, cohort_min: 3, rounds_max: 9, local_epochs_max: 2,
-         models: [mlp, layers]}
+policy: {allow_plain: true, cohort_min: 3, survivors_min: 4, colluders_min: 1, rounds_max: 9,
+         local_epochs_max: 2, models: [mlp, layers]}
 )",
                                                            "agent.yaml"));
 
@@ -65,7 +67,20 @@ policy: {allow_plain: true, cohort_min: 3, rounds_max: 9, local_epochs_max: 2,
   EXPECT_EQ(agent.nodes[1].data.dataset, DatasetKind::kNpy);
   EXPECT_EQ(agent.device, "cuda:1");
   EXPECT_EQ(agent.resources, (ResourcesConfig{2, 3, 4, "/var/tmp"}));
-  EXPECT_EQ(agent.policy, (SitePolicyConfig{true, 3, 9, 2, {ModelName::kMlp, ModelName::kLayers}}));
+  EXPECT_EQ(
+      agent.identity,
+      (IdentityConfig{
+          .process = "p",
+          .keys = "k",
+          .roster = "r.txt",
+          .roster_sha256 = "0123456789abcdefabcdef01234567890123456789abcdefabcdef0123456789"}));
+  EXPECT_EQ(agent.policy, (SitePolicyConfig{.allow_plain = true,
+                                            .cohort_min = 3,
+                                            .survivors_min = 4,
+                                            .colluders_min = 1,
+                                            .rounds_max = 9,
+                                            .local_epochs_max = 2,
+                                            .models = {ModelName::kMlp, ModelName::kLayers}}));
 }
 
 TEST(AgentLoaderTest, EmptyFileMissesTheRequiredSections) {
@@ -88,6 +103,23 @@ TEST(AgentLoaderTest, KeyIsFortyZ85Characters) {
                           "characters, got 5 characters"));
   EXPECT_THAT(ErrorsWith({"coordinator.public_key=\"" + std::string(39, 'a') + "~\""}),
               ElementsAre(HasSubstr("got 40 characters not all Z85")));
+}
+
+TEST(AgentLoaderTest, HashOfTheRosterIsSixtyFourDigitsOfANamedRoster) {
+  const std::string hash(64, '7');
+  const auto errors = [](const std::string& identity) {
+    return ErrorsWith({"identity={process: a, keys: k, " + identity + "}"});
+  };
+
+  EXPECT_THAT(errors("roster: r, roster_sha256: " + hash), IsEmpty());
+  EXPECT_THAT(errors("roster: r, roster_sha256: null"), IsEmpty());
+  EXPECT_THAT(errors("roster_sha256: " + hash),
+              ElementsAre(HasSubstr("identity.roster_sha256 is the hash of identity.roster, which "
+                                    "is missing")));
+  EXPECT_THAT(errors("roster: r, roster_sha256: " + hash + "7"),
+              ElementsAre(HasSubstr("identity.roster_sha256 must be 64 hexadecimal digits")));
+  EXPECT_THAT(errors("roster: r, roster_sha256: " + hash.substr(1) + "g"),
+              ElementsAre(HasSubstr("identity.roster_sha256 must be 64 hexadecimal digits")));
 }
 
 TEST(AgentLoaderTest, AddressIsOneToDial) {
@@ -137,7 +169,9 @@ TEST(AgentLoaderTest, DeviceIsTheCpuOrANumberedGpu) {
 TEST(AgentLoaderTest, RangesAndWordsAreChecked) {
   for (const char* override_text :
        {"resources.workers=0", "resources.threads_per_worker=0", "resources.upload_memory_mb=-1",
-        "policy.cohort_min=0", "policy.rounds_max=0", "policy.local_epochs_max=-1"}) {
+        "policy.cohort_min=0", "policy.survivors_min=0", "policy.survivors_min=100001",
+        "policy.colluders_min=-1", "policy.colluders_min=null", "policy.rounds_max=0",
+        "policy.local_epochs_max=-1"}) {
     EXPECT_THAT(ErrorsWith({override_text}), ElementsAre(HasSubstr(" must be ")));
   }
   EXPECT_THAT(ErrorsWith({"policy.models=[mlp, resnet]"}),

@@ -225,11 +225,23 @@ TEST(JobLoaderTest, LaterOverrideWins) {
 }
 
 TEST(JobLoaderTest, ProtectionThatThisBuildLacksIsRefusedAndNeverIgnored) {
-  EXPECT_THAT(ErrorsWith("privacy: {enabled: true}\nsecagg: {enabled: true}\n"),
+  EXPECT_THAT(ErrorsWith("privacy: {enabled: true}\n"),
               ElementsAre(HasSubstr("job.yaml:6: privacy.enabled is true, but this build has no "
-                                    "differential privacy yet and refuses to train"),
-                          HasSubstr("job.yaml:7: secagg.enabled is true, but this build has no "
-                                    "secure aggregation yet and refuses to train")));
+                                    "differential privacy yet and refuses to train")));
+}
+
+TEST(JobLoaderTest, CarefulJobBearsAThirdOfItsNodesConspiring) {
+  const auto colluders = [](const std::vector<std::string>& overrides) -> int64_t {
+    const auto job = ParseJob(kSmallJob, "job.yaml", overrides);
+    EXPECT_OK(job);
+    return job.ok() ? job->secagg.colluders : -1;
+  };
+
+  EXPECT_EQ(colluders({"secagg.enabled=true"}), 2);
+  EXPECT_EQ(colluders({"secagg.enabled=true", "round.nodes=64"}), 21);
+  EXPECT_EQ(colluders({"secagg={enabled: true, colluders: 1}"}), 1);
+  EXPECT_EQ(colluders({"secagg={enabled: true, colluders: 0}"}), 0);
+  EXPECT_EQ(colluders({"secagg.enabled=false"}), 0);
 }
 
 TEST(JobLoaderTest, LayersAreCheckedOneByOne) {

@@ -6,6 +6,7 @@
 namespace skerry {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -126,6 +127,109 @@ TEST(JobRulesTest, ShapeErrorsComeWithAllOthers) {
                           HasSubstr("model.layers[2].max_pool takes channels, height and width, "
                                     "got [6]"),
                           HasSubstr("round.quorum must be at most 8")));
+}
+
+// A job of `nodes` with secure aggregation and these further settings.
+std::vector<std::string> SecAggErrors(int nodes, const std::string& settings,
+                                      const std::vector<std::string>& overrides = {}) {
+  return ErrorsWith("round: {nodes: " + std::to_string(nodes) + "}\nsecagg: {enabled: true" +
+                        (settings.empty() ? "" : ", " + settings) + "}\n",
+                    overrides);
+}
+
+TEST(JobRulesTest, SecureAggregationNeedsNothingButToBeSwitchedOn) {
+  for (const int nodes : {4, 5, 8, 33, 64}) EXPECT_THAT(SecAggErrors(nodes, ""), IsEmpty());
+}
+
+TEST(JobRulesTest, SecureAggregationIsRefusedAboveTheCompleteGraph) {
+  EXPECT_THAT(SecAggErrors(65, ""),
+              ElementsAre(AllOf(HasSubstr("job.yaml:7: secagg.enabled is true, but a round invites "
+                                          "65 nodes and this build masks among at most 64"),
+                                HasSubstr("the sparse graph for larger cohorts is not in this "
+                                          "build; lower round.nodes, round.cohort_fraction or "
+                                          "round.over_selection"))));
+  const std::vector<std::string> cohort = {"round.cohort_fraction=0.6", "secagg.colluders=5"};
+  EXPECT_THAT(SecAggErrors(100, "", cohort), IsEmpty());
+  EXPECT_THAT(SecAggErrors(100, "", {cohort[0], cohort[1], "round.over_selection=1.07"}),
+              ElementsAre(HasSubstr("invites 65 nodes")));
+}
+
+TEST(JobRulesTest, SecureAggregationIsRefusedBelowThreeNodes) {
+  EXPECT_THAT(SecAggErrors(3, ""), IsEmpty());
+  EXPECT_THAT(SecAggErrors(2, ""),
+              ElementsAre(AllOf(HasSubstr("job.yaml:7: secagg.enabled"),
+                                HasSubstr("a round invites 2 of the at least 3 nodes it takes"),
+                                HasSubstr("raise round.nodes or round.cohort_fraction"))));
+}
+
+TEST(JobRulesTest, NotMoreDropOutsArePromisedThanTheThresholdAllows) {
+  // t = floor((10 + 3) / 2) + 1 = 7.
+  EXPECT_THAT(SecAggErrors(10, "colluders: 3, dropout_tolerance: 3"), IsEmpty());
+  EXPECT_THAT(SecAggErrors(10, "colluders: 3, dropout_tolerance: 4"),
+              ElementsAre(AllOf(HasSubstr("job.yaml:7: secagg.dropout_tolerance is 4"),
+                                HasSubstr("7 of 10 nodes are necessary to open the sum (colluders "
+                                          "3), so only 3 may leave"),
+                                HasSubstr("lower it or secagg.colluders, or raise"))));
+  // With 10 nodes invited for a cohort of 8, one of the 8 may leave.
+  const std::vector<std::string> invites_more = {"round.cohort_fraction=0.8",
+                                                 "round.over_selection=1.25"};
+  EXPECT_THAT(SecAggErrors(10, "colluders: 3, dropout_tolerance: 1", invites_more), IsEmpty());
+  EXPECT_THAT(SecAggErrors(10, "colluders: 3, dropout_tolerance: 2", invites_more),
+              ElementsAre(HasSubstr("7 of 8 nodes are necessary")));
+}
+
+TEST(JobRulesTest, TwoNodesOfARoundAreHonest) {
+  EXPECT_THAT(SecAggErrors(10, "colluders: 8"), IsEmpty());
+  EXPECT_THAT(SecAggErrors(10, "colluders: 9"),
+              ElementsAre(HasSubstr("secagg.colluders must be at most 8, so that two of the 10 "
+                                    "nodes of a round are honest, got 9")));
+  // The default follows the roster, not the cohort, which may be too small for it.
+  EXPECT_THAT(SecAggErrors(100, "", {"round.cohort_fraction=0.2"}),
+              ElementsAre(HasSubstr("secagg.colluders must be at most 18")));
+}
+
+TEST(JobRulesTest, ThresholdIsWithinTheCohort) {
+  EXPECT_THAT(
+      SecAggErrors(20, "colluders: 1", {"round.cohort_fraction=0.5", "round.over_selection=2"}),
+      ElementsAre(HasSubstr("secagg.colluders 1 of 20 nodes make 11 necessary to open the "
+                            "sum, more than the cohort of 10")));
+}
+
+TEST(JobRulesTest, SurvivorsAreAtMostTheCohort) {
+  EXPECT_THAT(SecAggErrors(8, "min_survivors: 8"), IsEmpty());
+  EXPECT_THAT(SecAggErrors(8, "min_survivors: 9"),
+              ElementsAre("job.yaml:7: secagg.min_survivors must be at most 8, the cohort "
+                          "(cohort_fraction 1 of 8 nodes), got 9"));
+}
+
+TEST(JobRulesTest, SumsHaveThirtyTwoBits) {
+  EXPECT_THAT(SecAggErrors(8, "ring_bits: 32"), IsEmpty());
+  for (const char* bits : {"31", "64"}) {
+    EXPECT_THAT(SecAggErrors(8, std::string("ring_bits: ") + bits),
+                ElementsAre("job.yaml:7: secagg.ring_bits must be 32, the width in which this "
+                            "build sums, got " +
+                            std::string(bits)));
+  }
+}
+
+TEST(JobRulesTest, SecureAggregationThatIsOffIsNotChecked) {
+  EXPECT_THAT(ErrorsWith("round: {nodes: 1000}\n"
+                         "secagg: {colluders: 999, dropout_tolerance: 99, ring_bits: 64}\n"),
+              IsEmpty());
+}
+
+TEST(JobRulesTest, AllErrorsOfSecureAggregationComeAtOnce) {
+  EXPECT_THAT(SecAggErrors(8, "colluders: 7, min_survivors: 9, ring_bits: 64"),
+              testing::UnorderedElementsAre(HasSubstr("secagg.colluders"),
+                                            HasSubstr("secagg.min_survivors"),
+                                            HasSubstr("secagg.ring_bits")));
+}
+
+TEST(JobRulesTest, SecureAggregationIsNotJudgedByRefusedValues) {
+  EXPECT_THAT(SecAggErrors(0, "dropout_tolerance: 50"),
+              ElementsAre(HasSubstr("round.nodes must be")));
+  EXPECT_THAT(SecAggErrors(8, "colluders: -1, dropout_tolerance: 50"),
+              ElementsAre(HasSubstr("secagg.colluders must be")));
 }
 
 TEST(JobRulesTest, JobMadeInCodeIsValidatedUnderTheGivenName) {
