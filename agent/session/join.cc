@@ -51,7 +51,9 @@ absl::Status CheckLayout(const ParameterLayout& layout, const JobConfig& job) {
 absl::Status ReadRun(const proto::Welcome& welcome, const SessionData& data, Run& run) {
   SKERRY_ASSIGN_OR_RETURN(JobConfig job, data.functions.parse_job(welcome.job_yaml()));
   // Asked first: a job that is not allowed is not looked at any further.
-  SKERRY_RETURN_IF_ERROR(CheckSitePolicy(data.options.policy, job, welcome.roster_size()));
+  SKERRY_RETURN_IF_ERROR(CheckSitePolicy(
+      data.options.policy, job,
+      {.roster_size = welcome.roster_size(), .pinned_nodes = data.options.roster_nodes}));
   SKERRY_ASSIGN_OR_RETURN(run.layout, LayoutOf(welcome));
   SKERRY_RETURN_IF_ERROR(CheckLayout(*run.layout, job));
   run.job = std::make_shared<const JobConfig>(std::move(job));

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -27,6 +28,7 @@ struct SessionOptions {
   size_t workers = 1;                        // nodes trained at once
   uint64_t upload_memory_bytes = 256 << 20;  // finished uploads beyond this go to the spool
   SitePolicyConfig policy;
+  std::optional<uint32_t> roster_nodes;  // in the site's own copy of the roster, if it has one
 
   // Uploads up to so many bytes travel beside their offer.
   uint64_t inline_upload_bytes_max = protocol::kInlineUploadBytesMax;

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "common/base/status.h"
+#include "common/config/secagg_rules.h"
 
 namespace skerry {
 namespace {
@@ -16,17 +17,61 @@ std::string CheckAtMost(std::string_view what, int64_t value, std::string_view k
   return fmt::format("{} is {}, policy.{} allows {}", what, value, key, max);
 }
 
+// What forbids a job with secure aggregation. The numbers come from the coordinator, so they are
+// held against the site's own roster: a coordinator that may say who conspires, or who exists,
+// could make every node but one its own.
+void CheckMasking(const SitePolicyConfig& policy, const JobConfig& job, const SiteFacts& facts,
+                  std::vector<std::string>& problems) {
+  if (!facts.pinned_nodes.has_value()) {
+    problems.push_back(
+        "the job has secure aggregation, and this site has no copy of the roster to know the "
+        "other nodes by (identity.roster names one)");
+  }
+  const int64_t colluders_min =
+      policy.colluders_min.value_or(DefaultColluders(facts.pinned_nodes.value_or(0)));
+  if (job.secagg.colluders < colluders_min) {
+    problems.push_back(fmt::format(
+        "secagg.colluders is {}, {} asks for {}", job.secagg.colluders,
+        policy.colluders_min.has_value()
+            ? "policy.colluders_min"
+            : fmt::format("a roster of {} nodes (unless policy.colluders_min says less)",
+                          facts.pinned_nodes.value_or(0)),
+        colluders_min));
+  }
+  const int64_t invited = std::min<int64_t>(
+      {InvitedCount(job.round), facts.roster_size, facts.pinned_nodes.value_or(facts.roster_size)});
+  const int64_t nodes = SmallestSession(job.round, job.secagg, invited);
+  const int64_t survivors =
+      std::max(SessionThreshold(nodes, job.secagg.colluders), job.secagg.min_survivors);
+  if (survivors < policy.survivors_min) {
+    problems.push_back(
+        fmt::format("a sum of {} updates may be opened (secagg.min_survivors {}, {} of {} nodes "
+                    "open it), policy.survivors_min asks for {}",
+                    survivors, job.secagg.min_survivors,
+                    SessionThreshold(nodes, job.secagg.colluders), nodes, policy.survivors_min));
+  }
+}
+
+// Nodes a round has at most, whatever the coordinator announces.
+int64_t LargestCohort(const JobConfig& job, const SiteFacts& facts) {
+  const int64_t cohort = std::min<int64_t>(CohortSize(job.round), facts.roster_size);
+  const bool is_pinned = job.secagg.enabled && facts.pinned_nodes.has_value();
+  return is_pinned ? std::min<int64_t>(cohort, *facts.pinned_nodes) : cohort;
+}
+
 }  // namespace
 
 absl::Status CheckSitePolicy(const SitePolicyConfig& policy, const JobConfig& job,
-                             uint32_t roster_size) {
+                             const SiteFacts& facts) {
   std::vector<std::string> problems;
-  if (!job.secagg.enabled && !policy.allow_plain) {
+  if (job.secagg.enabled) {
+    CheckMasking(policy, job, facts, problems);
+  } else if (!policy.allow_plain) {
     problems.push_back(
         "the job has no secure aggregation, so the coordinator would see each update "
         "(policy.allow_plain: true allows that)");
   }
-  const int64_t cohort = std::min<int64_t>(CohortSize(job.round), roster_size);
+  const int64_t cohort = LargestCohort(job, facts);
   if (cohort < policy.cohort_min) {
     problems.push_back(fmt::format("a cohort has {} nodes, policy.cohort_min asks for {}", cohort,
                                    policy.cohort_min));

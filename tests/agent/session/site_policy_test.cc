@@ -9,7 +9,7 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 
-constexpr uint32_t kRosterSize = 100;
+constexpr SiteFacts kFacts = {.roster_size = 100, .pinned_nodes = {}};
 
 JobConfig PlainJob() {
   JobConfig job = SmallJob(4);
@@ -21,7 +21,7 @@ JobConfig PlainJob() {
 SitePolicyConfig PlainPolicy() { return {.allow_plain = true, .models = {}}; }
 
 TEST(SitePolicyTest, WithNothingWrittenAJobWithoutSecureAggregationIsRefused) {
-  EXPECT_THAT(CheckSitePolicy({}, PlainJob(), kRosterSize),
+  EXPECT_THAT(CheckSitePolicy({}, PlainJob(), kFacts),
               StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("policy.allow_plain")));
 }
 
@@ -32,14 +32,14 @@ TEST(SitePolicyTest, AJobWithinEveryLimitIsAllowed) {
   policy.local_epochs_max = 1;
   policy.models = {ModelName::kCnn, ModelName::kLayers};
 
-  EXPECT_OK(CheckSitePolicy(policy, PlainJob(), kRosterSize));
+  EXPECT_OK(CheckSitePolicy(policy, PlainJob(), kFacts));
 }
 
 TEST(SitePolicyTest, ACohortBelowTheMinimumIsRefused) {
   SitePolicyConfig policy = PlainPolicy();
   policy.cohort_min = 11;
 
-  EXPECT_THAT(CheckSitePolicy(policy, PlainJob(), kRosterSize),
+  EXPECT_THAT(CheckSitePolicy(policy, PlainJob(), kFacts),
               StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("has 10 nodes")));
 }
 
@@ -47,9 +47,9 @@ TEST(SitePolicyTest, ACohortIsNoLargerThanTheRosterThatWasAnnounced) {
   SitePolicyConfig policy = PlainPolicy();
   policy.cohort_min = 5;
 
-  EXPECT_THAT(CheckSitePolicy(policy, PlainJob(), 4),
+  EXPECT_THAT(CheckSitePolicy(policy, PlainJob(), {.roster_size = 4, .pinned_nodes = {}}),
               StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("has 4 nodes")));
-  EXPECT_OK(CheckSitePolicy(policy, PlainJob(), 5));
+  EXPECT_OK(CheckSitePolicy(policy, PlainJob(), {.roster_size = 5, .pinned_nodes = {}}));
 }
 
 TEST(SitePolicyTest, RoundsAndEpochsAreLimited) {
@@ -59,12 +59,12 @@ TEST(SitePolicyTest, RoundsAndEpochsAreLimited) {
   job.training.local_epochs = 3;
   policy.rounds_max = 11;
   policy.local_epochs_max = 3;
-  EXPECT_OK(CheckSitePolicy(policy, job, kRosterSize));
+  EXPECT_OK(CheckSitePolicy(policy, job, kFacts));
 
   policy.rounds_max = 10;
   policy.local_epochs_max = 2;
 
-  EXPECT_THAT(CheckSitePolicy(policy, job, kRosterSize),
+  EXPECT_THAT(CheckSitePolicy(policy, job, kFacts),
               StatusIs(absl::StatusCode::kPermissionDenied,
                        AllOf(HasSubstr("rounds_max"), HasSubstr("local_epochs_max"))));
 }
@@ -73,8 +73,129 @@ TEST(SitePolicyTest, AModelThatIsNotListedIsRefused) {
   SitePolicyConfig policy = PlainPolicy();
   policy.models = {ModelName::kCnn};
 
-  EXPECT_THAT(CheckSitePolicy(policy, PlainJob(), kRosterSize),
+  EXPECT_THAT(CheckSitePolicy(policy, PlainJob(), kFacts),
               StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("policy.models")));
+}
+
+// Cohorts of 10 of 20 nodes, t = floor((10 + 6) / 2) + 1 = 9.
+JobConfig MaskedJob() {
+  JobConfig job = PlainJob();
+  job.secagg = {.enabled = true, .colluders = 6};
+  return job;
+}
+
+constexpr SiteFacts kPinned = {.roster_size = 20, .pinned_nodes = 20};
+
+TEST(SitePolicyTest, WithNothingWrittenACarefulMaskedJobIsAllowed) {
+  EXPECT_OK(CheckSitePolicy({}, MaskedJob(), kPinned));
+}
+
+TEST(SitePolicyTest, SecureAggregationThatIsSwitchedOffIsRefusedHoweverCarefulTheRest) {
+  JobConfig job = MaskedJob();
+  job.secagg.enabled = false;
+  EXPECT_THAT(CheckSitePolicy({}, job, kPinned),
+              StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("policy.allow_plain")));
+
+  SitePolicyConfig policy;
+  policy.allow_plain = true;
+
+  EXPECT_OK(CheckSitePolicy(policy, job, kPinned));
+}
+
+TEST(SitePolicyTest, AMaskedJobNeedsTheSitesOwnRoster) {
+  EXPECT_THAT(CheckSitePolicy({}, MaskedJob(), {.roster_size = 20, .pinned_nodes = {}}),
+              StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("identity.roster")));
+}
+
+TEST(SitePolicyTest, APlainJobThatIsAllowedNeedsNoRosterAndNoColluders) {
+  SitePolicyConfig policy = PlainPolicy();
+  policy.survivors_min = 100;
+  policy.colluders_min = 100;
+
+  EXPECT_OK(CheckSitePolicy(policy, PlainJob(), {.roster_size = 20, .pinned_nodes = {}}));
+}
+
+TEST(SitePolicyTest, FewerColludersThanAThirdOfTheSitesRosterAreRefused) {
+  JobConfig job = MaskedJob();
+  job.secagg.colluders = 5;
+  EXPECT_THAT(CheckSitePolicy({}, job, kPinned),
+              StatusIs(absl::StatusCode::kPermissionDenied,
+                       AllOf(HasSubstr("secagg.colluders is 5"), HasSubstr("asks for 6"),
+                             HasSubstr("policy.colluders_min"))));
+
+  // Of the roster, not of the cohort, and of the site's copy, not of what was announced.
+  EXPECT_THAT(CheckSitePolicy({}, MaskedJob(), {.roster_size = 20, .pinned_nodes = 22}),
+              StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("asks for 7")));
+  EXPECT_OK(CheckSitePolicy({}, MaskedJob(), {.roster_size = 1000, .pinned_nodes = 20}));
+}
+
+TEST(SitePolicyTest, PolicyMayAskForOtherColluders) {
+  SitePolicyConfig policy;
+  policy.colluders_min = 0;
+  JobConfig job = MaskedJob();
+  job.secagg.colluders = 0;
+  job.round.quorum = 5;
+  EXPECT_OK(CheckSitePolicy(policy, job, kPinned));
+
+  policy.colluders_min = 7;
+
+  EXPECT_THAT(CheckSitePolicy(policy, MaskedJob(), kPinned),
+              StatusIs(absl::StatusCode::kPermissionDenied,
+                       HasSubstr("secagg.colluders is 6, policy.colluders_min asks for 7")));
+}
+
+TEST(SitePolicyTest, ASumOfTooFewUpdatesIsRefused) {
+  // 10 nodes that need not all have come: a session of 3 is opened by floor(3 / 2) + 1 = 2.
+  SitePolicyConfig policy;
+  policy.colluders_min = 0;
+  JobConfig job = MaskedJob();
+  job.secagg.colluders = 0;
+  job.round.quorum = 3;
+  EXPECT_THAT(CheckSitePolicy(policy, job, kPinned),
+              StatusIs(absl::StatusCode::kPermissionDenied,
+                       AllOf(HasSubstr("a sum of 2 updates"), HasSubstr("2 of 3 nodes"),
+                             HasSubstr("policy.survivors_min asks for 3"))));
+
+  job.secagg.min_survivors = 3;
+  EXPECT_OK(CheckSitePolicy(policy, job, kPinned));
+
+  policy.survivors_min = 4;
+  EXPECT_THAT(CheckSitePolicy(policy, job, kPinned),
+              StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("a sum of 3 updates")));
+}
+
+TEST(SitePolicyTest, AMaskedCohortIsNoLargerThanTheSitesRoster) {
+  SitePolicyConfig policy;
+  policy.colluders_min = 0;
+  JobConfig job = MaskedJob();
+  job.secagg.colluders = 1;
+
+  EXPECT_THAT(CheckSitePolicy(policy, job, {.roster_size = 20, .pinned_nodes = 4}),
+              StatusIs(absl::StatusCode::kPermissionDenied,
+                       HasSubstr("has 4 nodes, policy.cohort_min asks for 5")));
+  EXPECT_OK(CheckSitePolicy(policy, job, {.roster_size = 20, .pinned_nodes = 5}));
+}
+
+TEST(SitePolicyTest, AMaskedCohortOfFourIsRefusedByDefault) {
+  JobConfig job = MaskedJob();
+  job.round.nodes = 4;
+  job.round.cohort_fraction = 1;
+  job.secagg.colluders = 1;
+
+  EXPECT_THAT(CheckSitePolicy({}, job, {.roster_size = 4, .pinned_nodes = 4}),
+              StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("policy.cohort_min")));
+}
+
+TEST(SitePolicyTest, EveryWeakParameterIsNamedAtOnce) {
+  JobConfig job = MaskedJob();
+  job.round.nodes = 3;
+  job.round.cohort_fraction = 1;
+  job.secagg.colluders = 0;
+
+  EXPECT_THAT(CheckSitePolicy({}, job, kPinned),
+              StatusIs(absl::StatusCode::kPermissionDenied,
+                       AllOf(HasSubstr("colluders_min"), HasSubstr("survivors_min"),
+                             HasSubstr("cohort_min"))));
 }
 
 }  // namespace
