@@ -4,10 +4,12 @@
 #include <array>
 #include <cstring>
 #include <limits>
+#include <optional>
 
 #include "common/base/bytes.h"
 #include "common/base/status.h"
 #include "common/crypto/openssl_check.h"
+#include "common/crypto/wide_aes.h"
 
 namespace skerry {
 namespace {
@@ -20,16 +22,19 @@ constexpr size_t kTileBytes = 16 * 1024;
 
 struct KeyStream::Context {
   EvpCipherContextPtr evp{EVP_CIPHER_CTX_new()};
-  uint64_t position = 0;
+  uint64_t position = 0;  // of `evp`
+  std::optional<WideAes> wide;
 };
 
-KeyStream::KeyStream(std::span<const uint8_t> key) : context_(std::make_unique<Context>()) {
+KeyStream::KeyStream(std::span<const uint8_t> key, Path path)
+    : context_(std::make_unique<Context>()) {
   SKERRY_ASSERT(key.size() == kKeyBytes);
   CheckOpenSsl(context_->evp != nullptr, "allocate a cipher");
   const std::array<uint8_t, kBlockBytes> counter{};
   CheckOpenSsl(EVP_EncryptInit_ex(context_->evp.get(), EVP_aes_128_ctr(), nullptr, key.data(),
                                   counter.data()) == 1,
                "begin AES-128-CTR");
+  if (path == Path::kFastest && WideAes::IsSupported()) context_->wide.emplace(key);
 }
 
 KeyStream::~KeyStream() = default;
@@ -66,6 +71,22 @@ void KeyStream::ReadAhead(std::span<uint8_t> out) {
 
 void KeyStream::Read(uint64_t position, std::span<uint8_t> out) {
   SKERRY_ASSERT(out.size() <= std::numeric_limits<uint64_t>::max() - position);
+  // From the next whole block on, as many wide steps as fit.
+  if (context_->wide.has_value() && out.size() >= WideAes::kStepBytes + kBlockBytes) {
+    const size_t unaligned = (kBlockBytes - position % kBlockBytes) % kBlockBytes;
+    ReadByOpenSsl(position, out.first(unaligned));
+    out = out.subspan(unaligned);
+    position += unaligned;
+    const size_t wide = out.size() - out.size() % WideAes::kStepBytes;
+    context_->wide->Write(position / kBlockBytes, out.first(wide));
+    out = out.subspan(wide);
+    position += wide;
+  }
+  ReadByOpenSsl(position, out);
+}
+
+void KeyStream::ReadByOpenSsl(uint64_t position, std::span<uint8_t> out) {
+  if (out.empty()) return;
   if (position != context_->position) Seek(position);
   ReadAhead(out);
 }

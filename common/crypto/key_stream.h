@@ -15,8 +15,11 @@ namespace skerry {
 class KeyStream {
  public:
   static constexpr size_t kKeyBytes = 16;
+  // How long reads are computed; the stream is the same. kFastest takes the wide instructions where
+  // the processor has them.
+  enum class Path { kFastest, kOpenSsl };
   // `key` must hold kKeyBytes.
-  explicit KeyStream(std::span<const uint8_t> key);
+  explicit KeyStream(std::span<const uint8_t> key, Path path = Path::kFastest);
   ~KeyStream();
   KeyStream(KeyStream&&) noexcept;
   KeyStream& operator=(KeyStream&&) noexcept;
@@ -28,6 +31,7 @@ class KeyStream {
 
  private:
   struct Context;
+  void ReadByOpenSsl(uint64_t position, std::span<uint8_t> out);
   void Seek(uint64_t position);
   void ReadAhead(std::span<uint8_t> out);
   std::unique_ptr<Context> context_;

@@ -45,6 +45,21 @@ TEST(KeyStreamTest, AnyPieceIsThatPartOfTheWhole) {
   }
 }
 
+// On a processor without wide instructions both are OpenSSL's.
+TEST(KeyStreamTest, TheFastestPathGivesOpenSslsStream) {
+  KeyStream fastest(kZeroKey);
+  KeyStream open_ssl(kZeroKey, KeyStream::Path::kOpenSsl);
+  for (const uint64_t position : {uint64_t{0}, uint64_t{5}, (uint64_t{1} << 36) - 1001}) {
+    for (const size_t size : {511u, 512u, 527u, 528u, 543u, 544u, 5000u, 40'007u}) {
+      std::vector<uint8_t> one(size);
+      std::vector<uint8_t> other(size);
+      fastest.Read(position, one);
+      open_ssl.Read(position, other);
+      EXPECT_TRUE(one == other) << position << " + " << size;
+    }
+  }
+}
+
 TEST(KeyStreamTest, PiecesInARowGiveTheWhole) {
   const std::vector<uint8_t> whole = ReadOnce(5, 10'000);
   std::vector<uint8_t> pieces(10'000);
