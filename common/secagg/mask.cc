@@ -14,7 +14,8 @@ namespace {
 // crosses the memory bus once and not once a mask. See README.md for the size.
 constexpr size_t kTileWords = 4096;
 
-void Combine(std::span<RingElement> tile, const RingElement* mask, bool is_subtracted) {
+[[gnu::always_inline]] inline void CombineLoop(std::span<RingElement> tile, const RingElement* mask,
+                                               bool is_subtracted) {
   RingElement* const to = tile.data();
   if (is_subtracted) {
     for (size_t i = 0; i < tile.size(); ++i) to[i] -= mask[i];
@@ -22,6 +23,24 @@ void Combine(std::span<RingElement> tile, const RingElement* mask, bool is_subtr
     for (size_t i = 0; i < tile.size(); ++i) to[i] += mask[i];
   }
 }
+
+// The same loop, compiled for wider registers: the keystream comes so fast where there is VAES that
+// additions of 16 bytes would take a third of the time.
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) void CombineWide(std::span<RingElement> tile,
+                                                 const RingElement* mask, bool is_subtracted) {
+  CombineLoop(tile, mask, is_subtracted);
+}
+
+void Combine(std::span<RingElement> tile, const RingElement* mask, bool is_subtracted) {
+  static const bool is_wide = __builtin_cpu_supports("avx2");
+  is_wide ? CombineWide(tile, mask, is_subtracted) : CombineLoop(tile, mask, is_subtracted);
+}
+#else
+void Combine(std::span<RingElement> tile, const RingElement* mask, bool is_subtracted) {
+  CombineLoop(tile, mask, is_subtracted);
+}
+#endif
 
 }  // namespace
 
