@@ -1,5 +1,6 @@
 // The coordinator's command line. Each command's work is done in a library; here it is only parsed.
 #include <cstdio>
+#include <memory>
 #include <string>
 #include <unistd.h>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "coordinator/keys/throw_away_identities.h"
 #include "coordinator/shell/check_command.h"
 #include "coordinator/shell/run_command.h"
+#include "coordinator/shell/secagg_command.h"
 
 namespace skerry {
 namespace {
@@ -77,6 +79,29 @@ void AddCheck(CLI::App& app, int& exit_code) {
       ->take_all()
       ->allow_extra_args(false);
   command->callback([=, &exit_code] { exit_code = CheckCommand(*job, *overrides); });
+}
+
+void AddSecAgg(CLI::App& app, int& exit_code) {
+  auto* command = app.add_subcommand(
+      "secagg", "Degree and threshold of a sparse graph for secure aggregation in large groups");
+  auto options = std::make_shared<SecAggCommandOptions>();
+  auto adversary = std::make_shared<std::string>("semi_malicious");
+  GraphRequirements& wanted = options->wanted;
+  command->add_option("--nodes", wanted.nodes, "Nodes of a round")->required();
+  command->add_option("--corrupt", wanted.corrupt, "Fraction that conspires with the coordinator")
+      ->required();
+  command->add_option("--dropout", wanted.dropout, "Fraction that may drop out")->required();
+  command
+      ->add_option("--adversary", *adversary,
+                   "What the coordinator may do: semi_honest or "
+                   "semi_malicious (default)")
+      ->check(CLI::IsMember({"semi_honest", "semi_malicious"}));
+  command->add_flag("--json", options->is_json, "One JSON object");
+  command->callback([=, &exit_code] {
+    options->wanted.adversary =
+        *adversary == "semi_honest" ? Adversary::kSemiHonest : Adversary::kSemiMalicious;
+    exit_code = SecAggCommand(*options);
+  });
 }
 
 void AddKeysNew(CLI::App& keys, int& exit_code) {
@@ -166,6 +191,7 @@ int Main(int argc, char** argv) {
   int exit_code = 0;
   AddRun(app, exit_code);
   AddCheck(app, exit_code);
+  AddSecAgg(app, exit_code);
   AddKeys(app, exit_code);
   AddStatus(app, exit_code);
   AddReport(app, exit_code);

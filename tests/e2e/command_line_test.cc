@@ -43,8 +43,24 @@ TEST_F(CommandLineTest, AllErrorsOfAJobComeAtOnceWithTheirLines) {
                     HasSubstr("mlp"), HasSubstr("job.yaml:5"), HasSubstr("round.count")));
 }
 
-TEST_F(CommandLineTest, JobThatAsksForPrivacyOrSecureAggregationIsRefusedAndNothingIsStarted) {
-  for (const char* const section : {"privacy: {enabled: true}\n", "secagg: {enabled: true}\n"}) {
+TEST_F(CommandLineTest, CheckSaysHowManyNodesSecureAggregationNeedsAndWhatItGuarantees) {
+  Subprocess check =
+      Check(SmallJob() + "secagg: {enabled: true, dropout_tolerance: 2, min_survivors: 6}\n");
+  ASSERT_EQ(check.WaitForExit(), 0) << check.standard_error();
+  EXPECT_THAT(check.standard_output(),
+              AllOf(HasSubstr("n = 8 nodes"), HasSubstr("t = 6 of them"), HasSubstr("k = 7 others"),
+                    HasSubstr("6 updates are needed, so 2 nodes may drop out"),
+                    HasSubstr("up to 2\n#   nodes that conspire"), HasSubstr("Not promised")));
+  EXPECT_EQ(check.standard_output().find("guarantee: none"), std::string::npos);
+
+  Subprocess again = Check(check.standard_output());
+  ASSERT_EQ(again.WaitForExit(), 0) << again.standard_error();
+  EXPECT_EQ(again.standard_output(), check.standard_output());
+}
+
+TEST_F(CommandLineTest, JobThatAsksForWhatCannotBeGivenIsRefusedAndNothingIsStarted) {
+  for (const char* const section :
+       {"privacy: {enabled: true}\n", "secagg: {enabled: true, dropout_tolerance: 3}\n"}) {
     Deployment deployment({.nodes = 8, .processes = 1});
     ASSERT_OK(WriteFileAtomically(deployment.Path("job.yaml"), SmallJob() + section));
     Subprocess run({CoordinatorProgram(), "run", deployment.Path("job.yaml"), "--run-dir",
@@ -55,6 +71,40 @@ TEST_F(CommandLineTest, JobThatAsksForPrivacyOrSecureAggregationIsRefusedAndNoth
     EXPECT_FALSE(std::filesystem::exists(deployment.run_dir()));
     EXPECT_FALSE(std::filesystem::exists(deployment.Path("socket")));
   }
+}
+
+Subprocess SparseGraph(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), {CoordinatorProgram(), "secagg"});
+  return Subprocess(std::move(arguments));
+}
+
+TEST_F(CommandLineTest, SecAggPrintsTheSparseGraphOfALargeGroup) {
+  Subprocess honest = SparseGraph({"--nodes", "1000", "--corrupt", "0.33", "--dropout", "0.33",
+                                   "--adversary", "semi_honest", "--json"});
+  ASSERT_EQ(honest.WaitForExit(), 0) << honest.standard_error();
+  EXPECT_EQ(
+      nlohmann::json::parse(honest.standard_output()),
+      nlohmann::json({{"nodes", 1000}, {"degree", 286}, {"threshold", 150}, {"graph", "harary"}}));
+
+  Subprocess malicious = SparseGraph({"--nodes", "6", "--corrupt", "0.4", "--dropout", "0.17",
+                                      "--adversary", "semi_malicious", "--json"});
+  ASSERT_EQ(malicious.WaitForExit(), 0) << malicious.standard_error();
+  EXPECT_EQ(nlohmann::json::parse(malicious.standard_output())["graph"], "complete");
+
+  Subprocess table = SparseGraph({"--nodes", "100", "--corrupt", "0.1", "--dropout", "0.1"});
+  ASSERT_EQ(table.WaitForExit(), 0) << table.standard_error();
+  EXPECT_THAT(table.standard_output(),
+              AllOf(HasSubstr("semi_malicious"), HasSubstr("harary"), HasSubstr("degree      32"),
+                    HasSubstr("threshold   22")));
+}
+
+TEST_F(CommandLineTest, SecAggSaysWhyThereIsNoGraph) {
+  Subprocess infeasible = SparseGraph({"--nodes", "1000", "--corrupt", "0.33", "--dropout", "0.33",
+                                       "--adversary", "semi_malicious", "--json"});
+
+  EXPECT_EQ(infeasible.WaitForExit(), 2);
+  EXPECT_EQ(infeasible.standard_output(), "");
+  EXPECT_THAT(infeasible.standard_error(), HasSubstr("corrupt + 2 x dropout must be at most 0.9"));
 }
 
 TEST_F(CommandLineTest, AgentRefusesAPlainJobUnlessItsPolicyAllowsIt) {
@@ -74,6 +124,12 @@ TEST_F(CommandLineTest, BadUsageExitsWithTwo) {
         {CoordinatorProgram(), "run"},
         {CoordinatorProgram(), "no-such-command"},
         {CoordinatorProgram(), "status", "/no/such/folder"},
+        {CoordinatorProgram(), "secagg"},
+        {CoordinatorProgram(), "secagg", "--nodes", "2", "--corrupt", "0", "--dropout", "0"},
+        {CoordinatorProgram(), "secagg", "--nodes", "9", "--corrupt", "nan", "--dropout", "0"},
+        {CoordinatorProgram(), "secagg", "--nodes", "9", "--corrupt", "x", "--dropout", "0"},
+        {CoordinatorProgram(), "secagg", "--nodes", "9", "--corrupt", "0", "--dropout", "0",
+         "--adversary", "1"},
         {AgentProgram(), "run"},
         {AgentProgram(), "run", "/no/such/agent.yaml"}}) {
     Subprocess process(arguments);
