@@ -1,5 +1,6 @@
 // The agent's command line. The work is done in libraries; here it is only parsed.
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,11 +30,14 @@ struct VirtualOptions {
   std::string process;
   std::string keys;
   std::string server_key_path;
+  std::string roster;
   std::string spool = "/tmp";
   std::string device = "cpu";
   int64_t workers = 1;
   bool allow_plain = false;
   int64_t cohort_min = SitePolicyConfig().cohort_min;
+  int64_t survivors_min = SitePolicyConfig().survivors_min;
+  std::optional<int64_t> colluders_min;
 };
 
 absl::StatusOr<AgentRunOptions> VirtualAgent(const VirtualOptions& given) {
@@ -46,7 +50,9 @@ absl::StatusOr<AgentRunOptions> VirtualAgent(const VirtualOptions& given) {
   auto nodes = ParseVirtualNodes(given.virtual_nodes);
   if (!nodes.ok()) return nodes.status();
   options.virtual_nodes = *nodes;
-  options.config.identity = {given.process, given.keys};
+  options.config.identity.process = given.process;
+  options.config.identity.keys = given.keys;
+  if (!given.roster.empty()) options.config.identity.roster = given.roster;
   options.config.coordinator.address = given.coordinator;
   if (!given.server_key_path.empty()) {
     auto key = ReadCurvePublicFile(given.server_key_path);
@@ -58,6 +64,8 @@ absl::StatusOr<AgentRunOptions> VirtualAgent(const VirtualOptions& given) {
   options.config.resources.spool = given.spool;
   options.config.policy.allow_plain = given.allow_plain;
   options.config.policy.cohort_min = given.cohort_min;
+  options.config.policy.survivors_min = given.survivors_min;
+  options.config.policy.colluders_min = given.colluders_min;
   return options;
 }
 
@@ -82,12 +90,16 @@ void AddRun(CLI::App& app, int& exit_code) {
   simulation->add_option("--keys", given->keys, "Folder of this process's keys");
   simulation->add_option("--server-key", given->server_key_path,
                          "File with the coordinator's public key (tcp)");
+  simulation->add_option("--roster", given->roster,
+                         "This process's copy of the roster (secure aggregation)");
   simulation->add_option("--device", given->device, "cpu or cuda:N");
   simulation->add_option("--workers", given->workers, "Nodes trained at once")
       ->check(CLI::Range(1, 1024));
   simulation->add_option("--spool", given->spool, "Folder for uploads that do not fit in memory");
   simulation->add_flag("--allow-plain", given->allow_plain, "policy.allow_plain: true");
   simulation->add_option("--cohort-min", given->cohort_min, "policy.cohort_min");
+  simulation->add_option("--survivors-min", given->survivors_min, "policy.survivors_min");
+  simulation->add_option("--colluders-min", given->colluders_min, "policy.colluders_min");
   command->callback([=, &exit_code] {
     absl::StatusOr<AgentRunOptions> options;
     if (path->empty()) {

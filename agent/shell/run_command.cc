@@ -16,14 +16,18 @@
 #include "common/base/version.h"
 #include "common/config/address.h"
 #include "common/config/job_loader.h"
+#include "common/config/secagg_rules.h"
+#include "common/crypto/hex.h"
 #include "common/crypto/random_bits.h"
 #include "common/crypto/self_test.h"
 #include "common/crypto/sha256.h"
 #include "common/identity/join_proof.h"
 #include "common/identity/key_files.h"
+#include "common/identity/roster.h"
 #include "common/identity/z85.h"
 #include "common/ml/compute.h"
 #include "common/protocol/limits.h"
+#include "common/secagg/secagg_crypto.h"
 
 namespace skerry {
 namespace {
@@ -81,6 +85,14 @@ absl::StatusOr<std::vector<NodeSource>> NodesToHost(const AgentRunOptions& optio
   return nodes;
 }
 
+// Of a hosted node; NodesToHost has seen that there is one.
+const Ed25519SecretKey& KeyOf(const NodeId& node, const ProcessKeys& keys) {
+  const auto key = std::find_if(keys.nodes.begin(), keys.nodes.end(),
+                                [&](const NodeKey& candidate) { return candidate.id == node; });
+  SKERRY_ASSERT(key != keys.nodes.end());
+  return key->key;
+}
+
 absl::StatusOr<DealerEndpoint> Dial(const AgentConfig& config, const ProcessKeys& keys) {
   DealerOptions options;
   options.address = config.coordinator.address;
@@ -97,24 +109,57 @@ absl::StatusOr<DealerEndpoint> Dial(const AgentConfig& config, const ProcessKeys
   return DealerEndpoint::Create(std::move(options), Rng(SystemRandom().NextU64()));
 }
 
-SessionFunctions FunctionsOf(std::shared_ptr<const ProcessKeys> keys, UploadSpool* spool) {
+// The site's own copy of the roster, or null if it has none. It must be the one that was checked
+// and must name the nodes hosted here, or the others would take them for strangers.
+absl::StatusOr<std::shared_ptr<const Roster>> PinnedRoster(const IdentityConfig& identity,
+                                                           const std::vector<NodeSource>& hosted,
+                                                           const ProcessKeys& keys) {
+  if (!identity.roster.has_value()) return nullptr;
+  SKERRY_ASSIGN_OR_RETURN(Roster roster, Roster::Load(*identity.roster));
+  const std::string hash = HexOf(roster.hash());
+  if (identity.roster_sha256.has_value() && *identity.roster_sha256 != hash) {
+    return absl::InvalidArgumentError(
+        fmt::format("{}: the roster's SHA-256 is {}, identity.roster_sha256 says {}: check who was "
+                    "added or removed before changing it",
+                    *identity.roster, hash, *identity.roster_sha256));
+  }
+  for (const NodeSource& node : hosted) {
+    const RosterNode* entry = roster.FindNode(node.id);
+    if (entry == nullptr || entry->key != KeyOf(node.id, keys).public_key()) {
+      return absl::InvalidArgumentError(
+          fmt::format("{}: {} node {}: add this process's roster.part", *identity.roster,
+                      entry == nullptr ? "does not name" : "has another key for", node.id.value()));
+    }
+  }
+  return std::make_shared<const Roster>(std::move(roster));
+}
+
+SessionFunctions FunctionsOf(std::shared_ptr<const ProcessKeys> keys,
+                             std::shared_ptr<const Roster> roster, UploadSpool* spool) {
   SessionFunctions functions;
   functions.sign_join = [keys](const NodeClaim& claim) {
-    const auto key =
-        std::find_if(keys->nodes.begin(), keys->nodes.end(),
-                     [&](const NodeKey& candidate) { return candidate.id == claim.node; });
-    SKERRY_ASSERT(key != keys->nodes.end());  // NodesToHost has looked
-    const Ed25519Signature signature = SignJoin(
-        {claim.nonce, RunId(claim.run_id), claim.version, claim.node, claim.process}, key->key);
+    const Ed25519Signature signature =
+        SignJoin({claim.nonce, RunId(claim.run_id), claim.version, claim.node, claim.process},
+                 KeyOf(claim.node, *keys));
     return std::string(signature.begin(), signature.end());
   };
   functions.parse_job = [](const std::string& yaml) { return ParseJob(yaml, "job"); };
   functions.sha256 = [](std::span<const uint8_t> bytes) { return Sha256Of(bytes); };
   functions.spool = spool;
+  functions.identity_of = [roster](const NodeId& node) -> std::optional<Ed25519PublicKey> {
+    const RosterNode* entry = roster == nullptr ? nullptr : roster->FindNode(node);
+    if (entry == nullptr) return std::nullopt;
+    return entry->key;
+  };
+  functions.sign = [keys](const NodeId& node, std::span<const uint8_t> message) {
+    return KeyOf(node, *keys).Sign(message);
+  };
+  functions.crypto = &StandardSecAggCrypto();
+  functions.random = &SystemRandom();
   return functions;
 }
 
-void PrintRelaxations(const SitePolicyConfig& policy) {
+void PrintRelaxations(const SitePolicyConfig& policy, std::optional<uint32_t> roster_nodes) {
   const SitePolicyConfig strict;
   if (policy.allow_plain) {
     LogWarning("policy: jobs without secure aggregation are allowed (policy.allow_plain)");
@@ -125,6 +170,19 @@ void PrintRelaxations(const SitePolicyConfig& policy) {
                     "(policy.cohort_min)",
                     policy.cohort_min, strict.cohort_min));
   }
+  if (policy.survivors_min < strict.survivors_min) {
+    LogWarning(
+        fmt::format("policy: sums of {} updates are opened, {} is the default "
+                    "(policy.survivors_min)",
+                    policy.survivors_min, strict.survivors_min));
+  }
+  const int64_t colluders = DefaultColluders(roster_nodes.value_or(0));
+  if (policy.colluders_min.value_or(colluders) < colluders) {
+    LogWarning(fmt::format(
+        "policy: jobs that bear {} conspiring nodes are allowed, {} is the default for a "
+        "roster of {} (policy.colluders_min)",
+        *policy.colluders_min, colluders, *roster_nodes));
+  }
 }
 
 absl::StatusOr<int> RunAgent(const AgentRunOptions& options) {
@@ -133,11 +191,14 @@ absl::StatusOr<int> RunAgent(const AgentRunOptions& options) {
   SKERRY_ASSIGN_OR_RETURN(ProcessKeys process_keys, ReadProcessKeys(config.identity.keys));
   const auto keys = std::make_shared<const ProcessKeys>(std::move(process_keys));
   SKERRY_ASSIGN_OR_RETURN(std::vector<NodeSource> nodes, NodesToHost(options, *keys));
+  SKERRY_ASSIGN_OR_RETURN(const std::shared_ptr<const Roster> roster,
+                          PinnedRoster(config.identity, nodes, *keys));
   SKERRY_ASSIGN_OR_RETURN(DealerEndpoint dealer, Dial(config, *keys));
   CatchSignals(dealer.wakeup());
-  if (!options.is_quiet) PrintRelaxations(config.policy);
 
   SessionOptions session;
+  if (roster != nullptr) session.roster_nodes = static_cast<uint32_t>(roster->nodes().size());
+  if (!options.is_quiet) PrintRelaxations(config.policy, session.roster_nodes);
   session.process = ProcessName(config.identity.process);
   for (const NodeSource& node : nodes) session.nodes.push_back(node.id);
   session.software = fmt::format("skerry-agent {}", kVersion);
@@ -152,9 +213,9 @@ absl::StatusOr<int> RunAgent(const AgentRunOptions& options) {
                             {config.device, static_cast<int>(config.resources.threads_per_worker)},
                             std::move(nodes)},
       [wakeup = dealer.wakeup()] { wakeup.Notify(); });
-  AgentShell shell(
-      SessionMachine(std::move(session), FunctionsOf(keys, &spool), Rng(SystemRandom().NextU64())),
-      std::move(dealer), std::move(pool), EventLog(options.is_quiet), g_is_stopping);
+  AgentShell shell(SessionMachine(std::move(session), FunctionsOf(keys, roster, &spool),
+                                  Rng(SystemRandom().NextU64())),
+                   std::move(dealer), std::move(pool), EventLog(options.is_quiet), g_is_stopping);
   return shell.Run();
 }
 

@@ -1,6 +1,8 @@
 // Bad usage and bad jobs: exit 2, every error at once, nothing started.
 #include <filesystem>
 
+#include <fmt/format.h>
+
 #include "common/base/file.h"
 #include "tests/e2e/deployment.h"
 #include "tests/support/status_matchers.h"
@@ -116,6 +118,60 @@ TEST_F(CommandLineTest, AgentRefusesAPlainJobUnlessItsPolicyAllowsIt) {
 
   EXPECT_EQ(agent.WaitForExit(), 1) << agent.standard_error();
   EXPECT_THAT(agent.standard_error(), HasSubstr("policy.allow_plain"));
+}
+
+// An agent of process-0 with its own copy of the roster and perhaps its hash; `--coordinator` is
+// never reached.
+class PinnedRosterTest : public CommandLineTest {
+ protected:
+  Subprocess Agent(const std::string& roster, const std::string& hash = "") {
+    const std::string keys = deployment_.key_folder() + "/process-0";
+    std::string nodes;
+    for (int node = 0; node < 8; ++node) {
+      nodes += fmt::format("  - {{id: node-{:04}, data: {{id: fashion}}}}\n", node);
+    }
+    EXPECT_OK(WriteFileAtomically(folder_ / "roster.txt", roster));
+    EXPECT_OK(WriteFileAtomically(
+        folder_ / "agent.yaml",
+        fmt::format("version: 1\nidentity: {{process: process-0, keys: {}, roster: {}{}}}\n"
+                    "coordinator: {{address: \"ipc://{}\"}}\nnodes:\n{}",
+                    keys, std::string(folder_ / "roster.txt"),
+                    hash.empty() ? "" : ", roster_sha256: " + hash, deployment_.Path("nobody"),
+                    nodes)));
+    return Subprocess({AgentProgram(), "run", folder_ / "agent.yaml"});
+  }
+  std::string Roster() {
+    const auto text = ReadFile(deployment_.roster_path(), 1 << 20);
+    EXPECT_OK(text);
+    return text.ok() ? *text : "";
+  }
+  Deployment deployment_{{.nodes = 8, .processes = 1}};
+};
+
+TEST_F(PinnedRosterTest, RosterThatIsNotTheOneThatWasCheckedIsRefused) {
+  Subprocess agent = Agent(Roster(), std::string(64, 'a'));
+
+  EXPECT_EQ(agent.WaitForExit(), 2);
+  EXPECT_THAT(agent.standard_error(), AllOf(HasSubstr("the roster's SHA-256 is"),
+                                            HasSubstr("identity.roster_sha256 says aaaa")));
+}
+
+TEST_F(PinnedRosterTest, RosterWithoutTheNodesHostedHereIsRefused) {
+  Subprocess agent = Agent("");
+
+  EXPECT_EQ(agent.WaitForExit(), 2);
+  EXPECT_THAT(agent.standard_error(), HasSubstr("does not name node"));
+}
+
+TEST_F(PinnedRosterTest, RosterWithAnotherKeyForANodeHostedHereIsRefused) {
+  Deployment other({.nodes = 8, .processes = 1});
+  const auto roster = ReadFile(other.roster_path(), 1 << 20);
+  ASSERT_OK(roster);
+
+  Subprocess agent = Agent(*roster);
+
+  EXPECT_EQ(agent.WaitForExit(), 2);
+  EXPECT_THAT(agent.standard_error(), HasSubstr("has another key for node"));
 }
 
 TEST_F(CommandLineTest, BadUsageExitsWithTwo) {

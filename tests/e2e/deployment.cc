@@ -79,6 +79,8 @@ void Deployment::StartAgent(int process, std::vector<std::string> arguments) {
                                       fmt::format("{}/process-{}", key_folder(), process),
                                       "--server-key",
                                       key_folder() + "/coordinator.pub",
+                                      "--roster",
+                                      roster_path(),
                                       "--allow-plain",
                                       "--cohort-min",
                                       "1",
