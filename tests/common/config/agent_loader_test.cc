@@ -48,7 +48,8 @@ TEST(AgentLoaderTest, SmallestAgentTakesTheSafeDefaults) {
 TEST(AgentLoaderTest, EveryKeyReachesItsField) {
   ASSERT_OK_AND_ASSIGN(const AgentConfig agent, ParseAgent(R"(
 version: 1
-identity: {process: p, keys: k, roster: r.txt, roster_sha256: 0123456789abcdefABCDEF01234567890123456789abcdefABCDEF0123456789}
+identity: {process: p, keys: k, roster: r.txt, roster_sha256:
+           0123456789abcdefABCDEF01234567890123456789abcdefABCDEF0123456789}
 coordinator: {address: "ipc:///run/skerry"}
 nodes:
   - {id: a, data: {id: d, dataset: csv, path: x.csv, label: y, examples_max: 7}}
