@@ -119,6 +119,85 @@ absl::Status Check(const proto::JobEnd& in) {
   return CheckText("JobEnd", "detail", in.detail(), kDetailBytesMax);
 }
 
+absl::Status CheckCount(std::string_view message, std::string_view field, int got, int max) {
+  if (got <= max) return absl::OkStatus();
+  return Malformed(message, fmt::format("{} may have {} entries at most, got {}", field, max, got));
+}
+
+// Whole records of `record_bytes`, for kSessionMembersMax members at most.
+absl::Status CheckRecords(std::string_view message, std::string_view field,
+                          const std::string& bytes, size_t record_bytes) {
+  if (bytes.size() % record_bytes != 0) {
+    return Malformed(message, fmt::format("{} must be a multiple of {} bytes, got {}", field,
+                                          record_bytes, bytes.size()));
+  }
+  return CheckCount(message, field, static_cast<int>(bytes.size() / record_bytes),
+                    kSessionMembersMax);
+}
+
+absl::Status Check(const proto::KeyAdvert& in) {
+  SKERRY_RETURN_IF_ERROR(CheckNode("KeyAdvert", in.node()));
+  SKERRY_RETURN_IF_ERROR(
+      CheckSize("KeyAdvert", "cipher_key", in.cipher_key().size(), kAgreementKeyBytes));
+  SKERRY_RETURN_IF_ERROR(
+      CheckSize("KeyAdvert", "mask_key", in.mask_key().size(), kAgreementKeyBytes));
+  SKERRY_RETURN_IF_ERROR(
+      CheckSize("KeyAdvert", "seed_commitment", in.seed_commitment().size(), kSha256Bytes));
+  return CheckSize("KeyAdvert", "signature", in.signature().size(), kSignatureBytes);
+}
+
+absl::Status Check(const proto::KeyRoster& in) {
+  SKERRY_RETURN_IF_ERROR(CheckCount("KeyRoster", "adverts", in.adverts_size(), kSessionMembersMax));
+  for (const proto::KeyAdvert& advert : in.adverts()) SKERRY_RETURN_IF_ERROR(Check(advert));
+  return absl::OkStatus();
+}
+
+absl::Status Check(const proto::KeyShares& in) {
+  SKERRY_RETURN_IF_ERROR(CheckNode("KeyShares", in.node()));
+  return CheckRecords("KeyShares", "sealed", in.sealed(), kSealedShareBytes);
+}
+
+absl::Status Check(const proto::ShareDelivery& in) {
+  SKERRY_RETURN_IF_ERROR(CheckText("ShareDelivery", "members", in.members(), kMemberSetBytesMax));
+  SKERRY_RETURN_IF_ERROR(CheckNodes(
+      "ShareDelivery", in.nodes(), [](const auto& node) -> const auto& { return node.node(); }));
+  for (const proto::SealedForNode& node : in.nodes()) {
+    SKERRY_RETURN_IF_ERROR(
+        CheckRecords("ShareDelivery", "sealed", node.sealed(), kSealedShareBytes));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Check(const proto::SurvivorSet& in) {
+  SKERRY_RETURN_IF_ERROR(CheckNodes(
+      "SurvivorSet", in.nodes(), [](const auto& id) -> const auto& { return id; }));
+  return CheckText("SurvivorSet", "survivors", in.survivors(), kMemberSetBytesMax);
+}
+
+absl::Status Check(const proto::SurvivorSignature& in) {
+  SKERRY_RETURN_IF_ERROR(CheckNode("SurvivorSignature", in.node()));
+  return CheckSize("SurvivorSignature", "signature", in.signature().size(), kSignatureBytes);
+}
+
+absl::Status Check(const proto::UnmaskRequest& in) {
+  SKERRY_RETURN_IF_ERROR(CheckNodes(
+      "UnmaskRequest", in.nodes(), [](const auto& id) -> const auto& { return id; }));
+  SKERRY_RETURN_IF_ERROR(
+      CheckText("UnmaskRequest", "survivors", in.survivors(), kMemberSetBytesMax));
+  SKERRY_RETURN_IF_ERROR(
+      CheckCount("UnmaskRequest", "proofs", in.proofs_size(), kSessionMembersMax));
+  for (const proto::SurvivorProof& proof : in.proofs()) {
+    SKERRY_RETURN_IF_ERROR(
+        CheckSize("UnmaskRequest", "signature", proof.signature().size(), kSignatureBytes));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Check(const proto::UnmaskShares& in) {
+  SKERRY_RETURN_IF_ERROR(CheckNode("UnmaskShares", in.node()));
+  return CheckRecords("UnmaskShares", "shares", in.shares(), kShareBytes);
+}
+
 absl::Status CheckBody(const Envelope& envelope) {
   switch (envelope.body_case()) {
     case Envelope::kHello:
@@ -149,6 +228,22 @@ absl::Status CheckBody(const Envelope& envelope) {
       return Check(envelope.job_end());
     case Envelope::kRefused:
       return Check(envelope.refused());
+    case Envelope::kKeyAdvert:
+      return Check(envelope.key_advert());
+    case Envelope::kKeyShares:
+      return Check(envelope.key_shares());
+    case Envelope::kSurvivorSignature:
+      return Check(envelope.survivor_signature());
+    case Envelope::kUnmaskShares:
+      return Check(envelope.unmask_shares());
+    case Envelope::kKeyRoster:
+      return Check(envelope.key_roster());
+    case Envelope::kShareDelivery:
+      return Check(envelope.share_delivery());
+    case Envelope::kSurvivorSet:
+      return Check(envelope.survivor_set());
+    case Envelope::kUnmaskRequest:
+      return Check(envelope.unmask_request());
     case Envelope::kModelRequest:
     case Envelope::kModelChunk:
     case Envelope::kRoundClosed:
@@ -223,6 +318,8 @@ std::string Describe(proto::RejectReason reason) {
       return "a second, different update";
     case proto::REJECT_REASON_STALLED:
       return "no progress for too long";
+    case proto::REJECT_REASON_KEYS_CLOSED:
+      return "the key exchange went on without its keys";
     case proto::REJECT_REASON_POLICY:
       return "not allowed by the site's policy";
     case proto::REJECT_REASON_DATA:
@@ -235,6 +332,8 @@ std::string Describe(proto::RejectReason reason) {
       return "the model's bytes do not match their hash";
     case proto::REJECT_REASON_INTERNAL:
       return "internal error; see the agent's log";
+    case proto::REJECT_REASON_SECAGG:
+      return "secure aggregation does not add up; see the agent's log";
     default:
       return "no reason given";
   }

@@ -26,5 +26,12 @@ inline constexpr size_t kDetailBytesMax = 4096;
 inline constexpr size_t kNonceBytes = 32;
 inline constexpr size_t kSha256Bytes = 32;
 inline constexpr size_t kSignatureBytes = 64;
+inline constexpr size_t kAgreementKeyBytes = 32;
+// Of one secure aggregation session. Its messages stay below kEnvelopeBytesMax with it.
+inline constexpr int kSessionMembersMax = 1024;
+inline constexpr size_t kMemberSetBytesMax = kSessionMembersMax / 8;
+// Two shares and the tag of AES-256-GCM; one share.
+inline constexpr size_t kSealedShareBytes = 96;
+inline constexpr size_t kShareBytes = 40;
 
 }  // namespace skerry::protocol

@@ -7,11 +7,12 @@
 
 namespace skerry {
 
-SecretBytes RoundingKey(uint64_t job_seed, const NodeId& node, RoundId round) {
+SecretBytes RoundingKey(uint64_t job_seed, const NodeId& node, RoundId round, AttemptId attempt) {
   uint8_t seed[sizeof(uint64_t)];
   StoreLittleEndian(job_seed, seed);
   Transcript info("skerry-rounding-v1");
   info.Append("node", node.value()).AppendU64("round", round.value());
+  if (attempt > AttemptId(1)) info.AppendU64("attempt", attempt.value());
   return HkdfSha256({.key_material = seed, .salt = {}, .info = info.bytes()}, KeyStream::kKeyBytes);
 }
 

@@ -1,0 +1,33 @@
+#include "common/secagg/secagg_crypto.h"
+
+namespace skerry {
+namespace {
+
+class StandardCrypto final : public SecAggCrypto {
+ public:
+  AgreementSecret Generate(RandomBits& random) const override {
+    SecretBytes secret = random.DrawSecret(32);
+    const AgreementPublicKey public_key = PublicKeyOf(secret);
+    return {std::move(secret), public_key};
+  }
+  AgreementPublicKey PublicKeyOf(const SecretBytes& secret) const override {
+    return AgreementKeyPair::FromSecret(SecretBytes::CopyOf(secret.bytes())).public_key();
+  }
+  absl::StatusOr<SecretBytes> Agree(const SecretBytes& secret,
+                                    const AgreementPublicKey& peer) const override {
+    return skerry::Agree(secret, peer);
+  }
+  bool Verify(const Ed25519PublicKey& key, std::span<const uint8_t> message,
+              std::span<const uint8_t> signature) const override {
+    return key.Verify(message, signature);
+  }
+};
+
+}  // namespace
+
+const SecAggCrypto& StandardSecAggCrypto() {
+  static const StandardCrypto crypto;
+  return crypto;
+}
+
+}  // namespace skerry

@@ -1,0 +1,45 @@
+// The public-key operations of secure aggregation as its machines need them, so that thousands of
+// sessions can be simulated without paying for curves. Symmetric cryptography (HKDF, AES, SHA-256)
+// is cheap and never replaced.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+
+#include "absl/status/statusor.h"
+#include "common/crypto/key_agreement.h"
+#include "common/crypto/random_bits.h"
+#include "common/crypto/secret_bytes.h"
+#include "common/crypto/signature.h"
+
+namespace skerry {
+
+struct AgreementSecret {
+  SecretBytes secret;  // 32 bytes
+  AgreementPublicKey public_key{};
+};
+
+// Stateless; any thread.
+class SecAggCrypto {
+ public:
+  virtual ~SecAggCrypto() = default;
+
+  virtual AgreementSecret Generate(RandomBits& random) const = 0;
+  // The public key that belongs to a 32-byte secret.
+  virtual AgreementPublicKey PublicKeyOf(const SecretBytes& secret) const = 0;
+  // 32 bytes that only the owners of the two secrets can compute. Fails for a public key that
+  // would make them predictable.
+  virtual absl::StatusOr<SecretBytes> Agree(const SecretBytes& secret,
+                                            const AgreementPublicKey& peer) const = 0;
+  virtual bool Verify(const Ed25519PublicKey& key, std::span<const uint8_t> message,
+                      std::span<const uint8_t> signature) const = 0;
+};
+
+// X25519 and Ed25519.
+const SecAggCrypto& StandardSecAggCrypto();
+
+// By one node's identity key.
+using SignFunction = std::function<Ed25519Signature(std::span<const uint8_t>)>;
+
+}  // namespace skerry
