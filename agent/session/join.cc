@@ -12,6 +12,7 @@
 #include "common/config/model_shapes.h"
 #include "common/protocol/codec.h"
 #include "common/protocol/limits.h"
+#include "common/secagg/job_encoding.h"
 
 namespace skerry {
 namespace {
@@ -56,12 +57,14 @@ absl::Status ReadRun(const proto::Welcome& welcome, const SessionData& data, Run
       {.roster_size = welcome.roster_size(), .pinned_nodes = data.options.roster_nodes}));
   SKERRY_ASSIGN_OR_RETURN(run.layout, LayoutOf(welcome));
   SKERRY_RETURN_IF_ERROR(CheckLayout(*run.layout, job));
+  SKERRY_RETURN_IF_ERROR(EncodingOf(job, run.layout->element_count()).status());
   run.job = std::make_shared<const JobConfig>(std::move(job));
   return absl::OkStatus();
 }
 
 void OpenJob(const proto::Welcome& welcome, SessionData& data, SessionOutbox& out) {
   Run& run = *data.run;
+  if (run.round) AbandonRound(data, out);  // begun under another job
   run.job_yaml = welcome.job_yaml();
   run.refusal = proto::REJECT_REASON_UNSPECIFIED;
   run.refusal_detail.clear();

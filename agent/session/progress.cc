@@ -23,6 +23,8 @@ proto::NodeProgress::Phase PhaseOf(HostedIndex index, const NodeWork& work,
       return data.uploads_advanced && data.uploads.is_under_way(index)
                  ? proto::NodeProgress::PHASE_UPLOADING
                  : proto::NodeProgress::PHASE_UNSPECIFIED;
+    case Stage::kTrained:
+    case Stage::kMasking:
     case Stage::kFailed:
     case Stage::kWithdrawn:
       break;

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "agent/session/join.h"
+#include "agent/session/masking.h"
 #include "agent/session/progress.h"
 #include "common/base/status.h"
 #include "common/protocol/codec.h"
@@ -116,13 +117,14 @@ void TakeTaskFor(HostedIndex index, SessionData& data, SessionOutbox& out) {
   }
   const auto [it, is_new] = round.nodes.try_emplace(index);
   NodeWork& work = it->second;
-  if (is_new) {
-    round.queue.push_back(index);
-    return;
-  }
+  if (is_new) round.queue.push_back(index);
+  if (IsMasked(*data.run)) SendAdvert(index, data, out);
+  if (is_new) return;
   switch (work.stage) {
     case Stage::kQueued:
     case Stage::kTraining:
+    case Stage::kTrained:
+    case Stage::kMasking:
       return;
     case Stage::kDone:
       if (data.uploads.Has(index)) {
@@ -144,6 +146,15 @@ void TakeTaskFor(HostedIndex index, SessionData& data, SessionOutbox& out) {
       if (data.trainings.contains(work.training)) {
         work.stage = Stage::kTraining;  // the cancellation may have come too late to stop it
         return;
+      }
+      if (work.client != nullptr) {
+        if (!ResumeMasking(index, data, out)) {
+          work.stage = Stage::kFailed;
+          work.failure = proto::REJECT_REASON_SECAGG;
+          SendFailure(node, round.key, work.failure, out);
+          return;
+        }
+        if (work.stage != Stage::kWithdrawn) return;
       }
       work.stage = Stage::kQueued;
       round.queue.push_back(index);
@@ -174,38 +185,6 @@ void CancelTraining(const NodeWork& work, SessionOutbox& out) {
   if (work.stage == Stage::kTraining) out.cancel.push_back(work.training);
 }
 
-void KeepUpload(HostedIndex index, const TrainDone& in, SessionData& data, SessionOutbox& out) {
-  LocalRound& round = *data.run->round;
-  NodeWork& work = round.nodes.at(index);
-  const HostedNode& node = data.node(index);
-  const bool is_wanted = work.stage != Stage::kWithdrawn;
-  const absl::Status kept = data.uploads.Add(index,
-                                             {.node = node.id,
-                                              .round = round.key.round,
-                                              .attempt = round.key.attempt,
-                                              .content_id = data.rng.NextU64()},
-                                             in.upload);
-  if (!kept.ok()) {
-    work.stage = Stage::kFailed;
-    work.failure = proto::REJECT_REASON_RESOURCES;
-    if (node.is_joined) SendFailure(node, round.key, work.failure, out);
-    out.report.push_back({.kind = SessionEventKind::kNodeFailed,
-                          .node = node.id,
-                          .round = round.key.round,
-                          .reason = work.failure,
-                          .detail = std::string(kept.message())});
-    return;
-  }
-  work.permille = 1000;
-  out.report.push_back({.kind = SessionEventKind::kNodeTrained,
-                        .node = node.id,
-                        .round = round.key.round,
-                        .value = in.train_loss});
-  if (!is_wanted) return;  // kept in case the node is asked again
-  work.stage = Stage::kDone;
-  if (node.is_joined) data.uploads.Offer(index);
-}
-
 void FailTraining(HostedIndex index, const TrainDone& in, SessionData& data, SessionOutbox& out) {
   LocalRound& round = *data.run->round;
   NodeWork& work = round.nodes.at(index);
@@ -230,6 +209,34 @@ void SendFailure(const HostedNode& node, RoundKey key, RejectReason reason, Sess
   failure.set_reason(reason);
 }
 
+void KeepUpload(HostedIndex index, const Frame& upload, SessionData& data, SessionOutbox& out) {
+  LocalRound& round = *data.run->round;
+  NodeWork& work = round.nodes.at(index);
+  const HostedNode& node = data.node(index);
+  const bool is_wanted = work.stage != Stage::kWithdrawn;
+  const absl::Status kept = data.uploads.Add(index,
+                                             {.node = node.id,
+                                              .round = round.key.round,
+                                              .attempt = round.key.attempt,
+                                              .content_id = data.rng.NextU64()},
+                                             upload);
+  if (!kept.ok()) {
+    work.stage = Stage::kFailed;
+    work.failure = proto::REJECT_REASON_RESOURCES;
+    if (node.is_joined) SendFailure(node, round.key, work.failure, out);
+    out.report.push_back({.kind = SessionEventKind::kNodeFailed,
+                          .node = node.id,
+                          .round = round.key.round,
+                          .reason = work.failure,
+                          .detail = std::string(kept.message())});
+    return;
+  }
+  work.permille = 1000;
+  if (!is_wanted) return;  // kept in case the node is asked again
+  work.stage = Stage::kDone;
+  if (node.is_joined) data.uploads.Offer(index);
+}
+
 void FailQueued(HostedIndex index, RejectReason reason, SessionData& data) {
   if (!data.run->round) return;
   const auto it = data.run->round->nodes.find(index);
@@ -240,11 +247,12 @@ void FailQueued(HostedIndex index, RejectReason reason, SessionData& data) {
 
 void AbandonRound(SessionData& data, SessionOutbox& out) {
   data.uploads.Clear();
-  data.run->download.reset();
-  data.link.model_asked_at.reset();
+  // A model on its way stays: another attempt trains from the same one, and the coordinator goes on
+  // sending where it is.
   ForgetProgress(data);
   // Their results belong to nothing any more; the worker is free once they are answered.
   for (auto& [id, training] : data.trainings) training.round = RoundKey();
+  for (auto& [id, masking] : data.maskings) masking.round = RoundKey();
   if (!data.run->round) return;
   for (const auto& [index, work] : data.run->round->nodes) CancelTraining(work, out);
   data.run->round.reset();
@@ -259,6 +267,10 @@ void Withdraw(HostedIndex index, SessionData& data, Instant now, SessionOutbox& 
     case Stage::kQueued:
     case Stage::kTraining:
       CancelTraining(work, out);
+      work.stage = Stage::kWithdrawn;
+      return;
+    case Stage::kTrained:
+    case Stage::kMasking:
       work.stage = Stage::kWithdrawn;
       return;
     case Stage::kDone:
@@ -304,6 +316,7 @@ void TakeTask(const proto::RoundTask& task, std::optional<std::span<const uint8_
   Run& run = *data.run;
   const ModelKey model = ModelKeyOf(task);
   const bool is_same = run.round && run.round->key == key && run.round->model == model;
+  if (!is_same && RefuseSpent(task, data, out)) return;
   if (!is_same && run.round) AbandonRound(data, out);
   if (!run.round) {
     run.round.emplace(LocalRound{.key = key, .model = model, .scale_bits = task.scale_bits()});
@@ -351,7 +364,9 @@ void TakeModelChunk(const proto::ModelChunk& chunk, std::optional<std::span<cons
 }
 
 std::optional<Instant> NextModelRequest(const SessionData& data) {
-  if (!data.run || !data.run->download || !data.link.model_asked_at) return std::nullopt;
+  if (!data.run || !data.run->round || !data.run->download || !data.link.model_asked_at) {
+    return std::nullopt;
+  }
   return *data.link.model_asked_at + data.options.resend_after;
 }
 
@@ -368,12 +383,22 @@ void TakeTrainDone(const TrainDone& in, SessionData& data, Instant now, SessionO
   const OutstandingTraining training = it->second;
   data.trainings.erase(it);
   const bool is_current = data.run && data.run->round && data.run->round->key == training.round;
-  if (is_current && !data.uploads.Has(training.node)) {
+  const bool is_open = is_current && !data.uploads.Has(training.node) &&
+                       !data.run->round->nodes.at(training.node).unmasked;
+  if (is_open) {
     NodeWork& work = data.run->round->nodes.at(training.node);
     const bool is_awaited = work.stage == Stage::kTraining;
     switch (in.outcome) {
       case TrainDone::Outcome::kFinished:
-        KeepUpload(training.node, in, data, out);
+        out.report.push_back({.kind = SessionEventKind::kNodeTrained,
+                              .node = data.node(training.node).id,
+                              .round = training.round.round,
+                              .value = in.train_loss});
+        if (IsMasked(*data.run)) {
+          HoldUpdate(training.node, in.upload, data, out);
+        } else {
+          KeepUpload(training.node, in.upload, data, out);
+        }
         MarkTrainingProgress(data, now);
         break;
       case TrainDone::Outcome::kFailed:
@@ -405,7 +430,9 @@ void TakeUploadGrant(const proto::UploadGrant& grant, SessionData& data, Instant
 void TakeUploadResult(const proto::UploadResult& result, SessionData& data, Instant now,
                       SessionOutbox& out) {
   const RoundId round(result.round());
-  const bool is_current = data.run->round && data.run->round->key.round == round;
+  const AttemptId attempt(result.attempt());
+  const bool is_current = data.run->round && data.run->round->key.round == round &&
+                          (attempt.value() == 0 || data.run->round->key.attempt == attempt);
   for (const proto::NodeVerdict& verdict : result.nodes()) {
     const std::optional<HostedIndex> index = data.Find(verdict.node());
     if (!index) {

@@ -39,6 +39,8 @@ void StartTrainings(SessionData& data, SessionOutbox& out);
 void AbandonRound(SessionData& data, SessionOutbox& out);
 // The coordinator does not want this node's update now.
 void Withdraw(HostedIndex index, SessionData& data, Instant now, SessionOutbox& out);
+// A finished, encoded (and masked) upload: keeps it and offers it.
+void KeepUpload(HostedIndex index, const Frame& upload, SessionData& data, SessionOutbox& out);
 // The node's place in the queue is void.
 void FailQueued(HostedIndex index, proto::RejectReason reason, SessionData& data);
 // Round 0 stands for the whole job.

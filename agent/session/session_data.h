@@ -21,6 +21,7 @@
 #include "agent/session/upload_sender.h"
 #include "common/base/clock.h"
 #include "common/base/rng.h"
+#include "common/secagg/secagg_client.h"
 #include "common/transport/back_off.h"
 
 namespace skerry {
@@ -47,6 +48,8 @@ struct NodeWork {
   enum class Stage {
     kQueued,  // waits for the model, its data or a worker
     kTraining,
+    kTrained,  // its update waits for its masks
+    kMasking,
     kDone,       // its upload is with the sender
     kFailed,     // with `failure`
     kWithdrawn,  // told to stop by the coordinator, until a task names it again
@@ -56,6 +59,8 @@ struct NodeWork {
   uint32_t permille = 0;
   bool has_advanced = false;  // kTraining: since the last Progress
   proto::RejectReason failure = proto::REJECT_REASON_UNSPECIFIED;
+  std::unique_ptr<SecAggClient> client{};  // only if the job has secure aggregation
+  std::optional<Frame> unmasked{};         // kTrained, or kWithdrawn after it; never leaves
 };
 
 struct LocalRound {
@@ -64,6 +69,8 @@ struct LocalRound {
   uint32_t scale_bits = 0;
   std::deque<HostedIndex> queue{};  // an entry counts if its node's stage is kQueued
   absl::btree_map<HostedIndex, NodeWork> nodes{};
+  std::shared_ptr<const SessionRoster> roster{};  // of secure aggregation, checked
+  std::string roster_bytes{};                     // it was made from
 };
 
 struct Run {
@@ -84,6 +91,9 @@ struct Run {
   ModelKey model_key;
   std::optional<ModelReceiver> download;
   std::optional<LocalRound> round;
+  // The newest round and attempt in which a masked update was made. Its like, or an older one, is
+  // never begun again: two sums over almost the same nodes would give the difference away.
+  std::optional<RoundKey> newest_masked;
 };
 
 // A training that the shell has not answered yet.
@@ -115,6 +125,8 @@ struct SessionData {
   std::optional<Run> run;
   UploadSender uploads;
   absl::flat_hash_map<TrainingId, OutstandingTraining> trainings;
+  // Updates being masked, by the training they came from.
+  absl::flat_hash_map<TrainingId, OutstandingTraining> maskings;
   TrainingId last_training;
   LoadingId last_loading;
 

@@ -51,10 +51,16 @@ struct TrainDone {
   double train_loss = 0;
 };
 
+// The answer to a MaskWork.
+struct MaskDone {
+  TrainingId training;
+  Frame upload{};
+};
+
 // SIGTERM or SIGINT: say goodbye and end.
 struct LeaveRequested {};
 
-using SessionInput =
-    std::variant<LinkUp, LinkDown, DataLoaded, TrainProgressed, TrainDone, LeaveRequested>;
+using SessionInput = std::variant<LinkUp, LinkDown, DataLoaded, TrainProgressed, TrainDone,
+                                  MaskDone, LeaveRequested>;
 
 }  // namespace skerry

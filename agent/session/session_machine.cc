@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "agent/session/masking.h"
 #include "agent/session/progress.h"
 
 namespace skerry {
@@ -35,6 +36,14 @@ SessionPhase Dispatch(SessionPhase&& phase, const Envelope& message, SessionTurn
       return Step(std::move(phase), message.job_end(), turn);
     case Envelope::kRefused:
       return Step(std::move(phase), message.refused(), turn);
+    case Envelope::kKeyRoster:
+      return Step(std::move(phase), message.key_roster(), turn);
+    case Envelope::kShareDelivery:
+      return Step(std::move(phase), message.share_delivery(), turn);
+    case Envelope::kSurvivorSet:
+      return Step(std::move(phase), message.survivor_set(), turn);
+    case Envelope::kUnmaskRequest:
+      return Step(std::move(phase), message.unmask_request(), turn);
     case Envelope::kPing:
       return Step(std::move(phase), message.ping(), turn);
     // What only agents say.
@@ -52,6 +61,14 @@ SessionPhase Dispatch(SessionPhase&& phase, const Envelope& message, SessionTurn
       return Step(std::move(phase), message.upload_chunk(), turn);
     case Envelope::kNodeFailure:
       return Step(std::move(phase), message.node_failure(), turn);
+    case Envelope::kKeyAdvert:
+      return Step(std::move(phase), message.key_advert(), turn);
+    case Envelope::kKeyShares:
+      return Step(std::move(phase), message.key_shares(), turn);
+    case Envelope::kSurvivorSignature:
+      return Step(std::move(phase), message.survivor_signature(), turn);
+    case Envelope::kUnmaskShares:
+      return Step(std::move(phase), message.unmask_shares(), turn);
     case Envelope::kLeave:
       return Step(std::move(phase), message.leave(), turn);
     case Envelope::BODY_NOT_SET:
@@ -69,6 +86,7 @@ struct InputHandler {
   void operator()(const LeaveRequested&) { phase = OnLeave(std::move(phase), turn); }
   void operator()(const DataLoaded& in) { TakeDataLoaded(in, turn.data, turn.out); }
   void operator()(const TrainProgressed& in) { TakeTrainProgressed(in, turn.data, turn.now); }
+  void operator()(const MaskDone& in) { TakeMaskDone(in, turn.data, turn.now, turn.out); }
   void operator()(const TrainDone& in) { TakeTrainDone(in, turn.data, turn.now, turn.out); }
 };
 

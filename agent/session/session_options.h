@@ -17,6 +17,7 @@
 #include "common/config/agent_config.h"
 #include "common/config/job_config.h"
 #include "common/protocol/limits.h"
+#include "common/secagg/session_roster.h"
 
 namespace skerry {
 
@@ -55,6 +56,12 @@ struct SessionFunctions {
   std::function<absl::StatusOr<JobConfig>(const std::string& job_yaml)> parse_job;
   std::function<std::array<uint8_t, protocol::kSha256Bytes>(std::span<const uint8_t>)> sha256;
   UploadSpool* spool = nullptr;  // outlives the machine
+  // For jobs with secure aggregation. `identity_of` knows the site's own copy of the roster only;
+  // `sign` signs for a hosted node.
+  IdentityOf identity_of{};
+  std::function<Ed25519Signature(const NodeId&, std::span<const uint8_t>)> sign{};
+  const SecAggCrypto* crypto = nullptr;  // outlives the machine
+  RandomBits* random = nullptr;          // outlives the machine
 };
 
 }  // namespace skerry

@@ -13,6 +13,7 @@
 #include "agent/session/session_inputs.h"
 #include "common/base/strong_id.h"
 #include "common/config/job_config.h"
+#include "common/secagg/mask.h"
 #include "common/tensor/parameter_vector.h"
 #include "common/transport/frame.h"
 #include "skerry.pb.h"
@@ -39,7 +40,15 @@ struct TrainWork {
   SharedModel model;
 };
 
-using SessionWork = std::variant<LoadDataWork, TrainWork>;
+// Add the masks to a trained update. Comes back as MaskDone; never cancelled. The keys are wiped
+// when the work is dropped.
+struct MaskWork {
+  TrainingId training;
+  Frame update;
+  std::shared_ptr<const std::vector<MaskKey>> masks;
+};
+
+using SessionWork = std::variant<LoadDataWork, TrainWork, MaskWork>;
 
 // ---- events -----------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@
 #include <variant>
 
 #include "agent/session/join.h"
+#include "agent/session/masking.h"
 #include "agent/session/round_work.h"
 #include "agent/session/session_data.h"
 #include "common/base/clock.h"
@@ -142,6 +143,30 @@ SessionPhase On(P&& phase, const proto::UploadGrant& in, SessionTurn& turn) {
 template <JoinedPhase P>
 SessionPhase On(P&& phase, const proto::UploadResult& in, SessionTurn& turn) {
   TakeUploadResult(in, turn.data, turn.now, turn.out);
+  return std::move(phase);
+}
+
+template <JoinedPhase P>
+SessionPhase On(P&& phase, const proto::KeyRoster& in, SessionTurn& turn) {
+  TakeKeyRoster(in, turn.data, turn.out);
+  return std::move(phase);
+}
+
+template <JoinedPhase P>
+SessionPhase On(P&& phase, const proto::ShareDelivery& in, SessionTurn& turn) {
+  TakeShareDelivery(in, turn.data, turn.out);
+  return std::move(phase);
+}
+
+template <JoinedPhase P>
+SessionPhase On(P&& phase, const proto::SurvivorSet& in, SessionTurn& turn) {
+  TakeSurvivorSet(in, turn.data, turn.out);
+  return std::move(phase);
+}
+
+template <JoinedPhase P>
+SessionPhase On(P&& phase, const proto::UnmaskRequest& in, SessionTurn& turn) {
+  TakeUnmaskRequest(in, turn.data, turn.out);
   return std::move(phase);
 }
 

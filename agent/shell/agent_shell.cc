@@ -114,6 +114,8 @@ void AgentShell::Drain() {
   for (const SessionWork& work : out.work) {
     if (const auto* load = std::get_if<LoadDataWork>(&work)) {
       pool_->Load(*load);
+    } else if (const auto* mask = std::get_if<MaskWork>(&work)) {
+      pool_->Mask(*mask);
     } else {
       pool_->Train(std::get<TrainWork>(work));
     }

@@ -11,11 +11,16 @@ namespace {
 // The session keeps at most one training a worker under way, and cancelled ones linger briefly.
 constexpr size_t kJobsPerLaneMax = 16;
 constexpr size_t kProgressMax = 1024;
+// A process with many nodes gets all their masks at once.
+constexpr size_t kMaskingsMax = 4096;
 
 }  // namespace
 
 TrainingPool::TrainingPool(Options options, std::function<void()> notify)
-    : options_(std::move(options)), notify_(std::move(notify)), progress_(kProgressMax) {
+    : options_(std::move(options)),
+      notify_(std::move(notify)),
+      progress_(kProgressMax),
+      masker_(kMaskingsMax, notify_) {
   for (size_t i = 0; i < options_.workers; ++i) {
     auto lane = std::make_unique<Lane>();
     lane->worker = std::make_unique<Worker<Result>>(kJobsPerLaneMax, notify_);
@@ -55,6 +60,16 @@ void TrainingPool::Cancel(TrainingId training) {
   if (found != cancellations_.end()) *found->second = true;
 }
 
+void TrainingPool::Mask(const MaskWork& work) {
+  masker_.Post([work] {
+    const std::span<const uint8_t> update = work.update.bytes();
+    std::vector<uint8_t> bytes(update.begin(), update.end());
+    ApplyMasks({reinterpret_cast<RingElement*>(bytes.data()), bytes.size() / sizeof(RingElement)},
+               *work.masks);
+    return MaskDone{.training = work.training, .upload = Frame::Own(std::move(bytes))};
+  });
+}
+
 TrainDone TrainingPool::RunTraining(Lane& lane, const Job& job, const TrainWork& work,
                                     const std::atomic<bool>& is_cancelled) {
   TrainDone done;
@@ -85,6 +100,7 @@ TrainDone TrainingPool::RunTraining(Lane& lane, const Job& job, const TrainWork&
 
 std::optional<SessionInput> TrainingPool::TryTake() {
   if (auto progress = progress_.TryPop()) return *progress;
+  if (auto masked = masker_.TryTake()) return *std::move(masked);
   for (const auto& lane : lanes_) {
     std::optional<Result> result = lane->worker->TryTake();
     if (!result.has_value()) continue;

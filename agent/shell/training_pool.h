@@ -1,4 +1,5 @@
-// The worker threads of an agent: one loads data and trains, the others only train. Each owns one
+// The worker threads of an agent: one loads data and trains, the others only train, and one puts
+// masks on what they have trained. Each of the former owns one
 // trainer, so there is one resident model a worker, however many nodes the process hosts.
 //
 // Used from the shell's thread. Results come back in the order they are finished.
@@ -37,8 +38,10 @@ class TrainingPool {
   void Load(const LoadDataWork& work);
   void Train(const TrainWork& work);
   void Cancel(TrainingId training);
+  // On a thread of its own: a finished update does not wait for another node's training.
+  void Mask(const MaskWork& work);
 
-  // The next finished loading or training, or how far one has come.
+  // The next finished loading, training or masking, or how far one has come.
   std::optional<SessionInput> TryTake();
 
  private:
@@ -70,6 +73,7 @@ class TrainingPool {
   absl::flat_hash_map<TrainingId, std::shared_ptr<std::atomic<bool>>> cancellations_;
   BoundedQueue<TrainProgressed> progress_;  // newest signs of life; may drop some
   std::vector<std::unique_ptr<Lane>> lanes_;
+  Worker<MaskDone> masker_;
 };
 
 }  // namespace skerry

@@ -80,22 +80,22 @@ absl::StatusOr<Frame> NodeTrainer::TrainAndEncode(const TrainWork& work, const N
                      static_cast<double>(evaluation.correct_count), evaluation.loss_sum};
     }
   }
-  SKERRY_ASSIGN_OR_RETURN(
-      const TrainResult trained,
-      trainer_->Train({work.model, rows.dataset, rows.training,
-                       TrainingSeed(job_->seed, work.node.value(), work.round.value())},
-                      observer));
+  SKERRY_ASSIGN_OR_RETURN(const TrainResult trained,
+                          trainer_->Train({work.model, rows.dataset, rows.training,
+                                           TrainingSeed(job_->seed, work.node.value(),
+                                                        work.round.value(), work.attempt.value())},
+                                          observer));
   train_loss = trained.train_loss;
 
-  // The update pipeline, agent half. Clipping, noise and masks have their place here, in this
-  // order, before and after the encoding.
+  // The update pipeline, agent half: clipping and noise have their place before the encoding. Masks
+  // come after it, when the session has them (agent/session/masking.h).
   input.delta = trained.delta;
   input.example_count = static_cast<int64_t>(trained.example_count);
   std::vector<uint8_t> bytes(encoding_.layout().size() * sizeof(RingElement));
   const std::span<RingElement> coordinates(reinterpret_cast<RingElement*>(bytes.data()),
                                            encoding_.layout().size());
-  const absl::Status encoded =
-      EncodeUpdate(encoding_, input, RoundingKey(job_->seed, work.node, work.round), coordinates);
+  const absl::Status encoded = EncodeUpdate(
+      encoding_, input, RoundingKey(job_->seed, work.node, work.round, work.attempt), coordinates);
   if (!encoded.ok()) return absl::OutOfRangeError(std::string(encoded.message()));
   return Frame::Own(std::move(bytes));
 }

@@ -9,8 +9,10 @@
 
 namespace skerry {
 
-// The seed of one node's training in one round; everything random in it follows from this.
-uint64_t TrainingSeed(uint64_t job_seed, std::string_view node_id, uint64_t round);
+// The seed of one node's training in one round; everything random in it follows from this. A
+// further attempt at the round is another training: its update must not be that of the first.
+uint64_t TrainingSeed(uint64_t job_seed, std::string_view node_id, uint64_t round,
+                      uint32_t attempt = 1);
 
 // `rows` shuffled for one local epoch (from 0); batches are consecutive runs of the result, the
 // last one may be short. Draws from Rng::Derive(seed, "batches", epoch).

@@ -37,6 +37,10 @@ bool IsForOthers(proto::Envelope::BodyCase body) {
     case proto::Envelope::kUploadOffer:
     case proto::Envelope::kUploadChunk:
     case proto::Envelope::kNodeFailure:
+    case proto::Envelope::kKeyAdvert:
+    case proto::Envelope::kKeyShares:
+    case proto::Envelope::kSurvivorSignature:
+    case proto::Envelope::kUnmaskShares:
       return true;
     default:
       return false;

@@ -7,59 +7,14 @@
 
 #include "common/protocol/codec.h"
 #include "common/protocol/limits.h"
+#include "coordinator/round/key_exchange.h"
 #include "coordinator/round/notices.h"
+#include "coordinator/round/senders.h"
 
 namespace skerry {
 namespace {
 
 using proto::RejectReason;
-
-void RecordEvent(const RoundData& data, std::string kind, const NodeId& node, std::string detail,
-                 Outbox& out) {
-  out.persist.emplace_back(EventRecorded{.round = data.round,
-                                         .kind = std::move(kind),
-                                         .node = node.value(),
-                                         .detail = std::move(detail)});
-}
-
-// Whether `node` may speak over `peer`.
-RejectReason CheckSender(const NodeState* state, PeerId peer) {
-  if (state == nullptr) return proto::REJECT_REASON_NOT_IN_ROSTER;
-  if (!state->peer) return proto::REJECT_REASON_OUT_OF_PHASE;
-  if (*state->peer != peer) return proto::REJECT_REASON_NODE_ELSEWHERE;
-  return proto::REJECT_REASON_UNSPECIFIED;
-}
-
-RejectReason CheckRound(const RoundData& data, uint64_t round) {
-  if (round <= data.last_committed.value()) return proto::REJECT_REASON_ROUND_CLOSED;
-  if (round != data.round.value()) return proto::REJECT_REASON_WRONG_ROUND;
-  return proto::REJECT_REASON_UNSPECIFIED;
-}
-
-// The participant a message of the current round is about, or why there is none.
-struct Sender {
-  NodeState* state = nullptr;
-  Participant* participant = nullptr;
-  RejectReason refusal = proto::REJECT_REASON_UNSPECIFIED;
-};
-
-Sender FindSender(RoundData& data, PeerId peer, const NodeId& node, uint64_t round) {
-  Sender sender;
-  sender.state = data.FindNode(node);
-  sender.refusal = CheckSender(sender.state, peer);
-  if (sender.refusal != proto::REJECT_REASON_UNSPECIFIED) return sender;
-  sender.refusal = CheckRound(data, round);
-  if (sender.refusal != proto::REJECT_REASON_UNSPECIFIED) return sender;
-  sender.participant = data.FindParticipant(node);
-  if (sender.participant == nullptr) sender.refusal = proto::REJECT_REASON_NOT_INVITED;
-  return sender;
-}
-
-void Refuse(PeerId peer, uint64_t round, const NodeId& node, RejectReason reason, RoundData& data,
-            Outbox& out) {
-  ++data.rejects[reason];
-  SendVerdict(peer, round, node, reason, out);
-}
 
 // A refused update is worth an event, but a node that insists must not fill the disk with them.
 void RefuseUpdate(const OfferReceived& in, NodeState* state, RejectReason reason, RoundData& data,
@@ -74,13 +29,6 @@ void RefuseUpdate(const OfferReceived& in, NodeState* state, RejectReason reason
         fmt::format("update of round {}: {}", in.message.round(), protocol::Describe(reason)), out);
   }
   Refuse(in.peer, in.message.round(), node, reason, data, out);
-}
-
-void SignOfLife(NodeState& state, Participant& participant, RoundData& data, Instant now) {
-  state.last_seen = now;
-  if (!participant.is_outstanding()) return;
-  participant.last_progress = now;
-  data.last_progress = now;
 }
 
 // Nothing but what the site says itself; anything else is its fault all the same.
@@ -147,6 +95,7 @@ void Absorb(const OfferReceived& in, RoundData& data, Instant now, Outbox& out) 
     RefuseUpdate(in, sender.state, sender.refusal, data, out);
     return;
   }
+  if (IsStale(offer.attempt(), data)) return;
   if (offer.attempt() != data.attempt.value()) {
     RefuseUpdate(in, sender.state, proto::REJECT_REASON_WRONG_ROUND, data, out);
     return;
@@ -159,10 +108,14 @@ void Absorb(const OfferReceived& in, RoundData& data, Instant now, Outbox& out) 
   if (participant.participation == Participation::kAccepted) {
     if (participant.content_id == offer.content_id()) {
       // Its acknowledgement may have been lost.
-      SendVerdict(in.peer, offer.round(), node, proto::REJECT_REASON_UNSPECIFIED, out);
+      SendVerdict(data, in.peer, offer.round(), node, proto::REJECT_REASON_UNSPECIFIED, out);
     } else {
       RefuseUpdate(in, sender.state, proto::REJECT_REASON_DUPLICATE, data, out);
     }
+    return;
+  }
+  if (data.secagg && !data.secagg->IsMember(node)) {
+    RefuseUpdate(in, sender.state, proto::REJECT_REASON_KEYS_CLOSED, data, out);
     return;
   }
   if (offer.bytes() != data.policy.upload_bytes) {
@@ -213,12 +166,16 @@ void Absorb(const FailureReceived& in, RoundData& data, Instant, Outbox& out) {
     return;
   }
   Sender sender = FindSender(data, in.peer, node, failure.round());
+  if (sender.participant != nullptr && IsStale(failure.attempt(), data)) return;
   if (sender.participant != nullptr && failure.attempt() != data.attempt.value()) {
     sender = {.refusal = proto::REJECT_REASON_WRONG_ROUND};
   }
   if (sender.participant == nullptr) {
     Refuse(in.peer, failure.round(), node, sender.refusal, data, out);
     return;
+  }
+  if (sender.participant->participation == Participation::kAccepted) {
+    sender.participant->has_lost_session = true;  // it says that it cannot help any more
   }
   // An accepted update stays in the sum, and a node is out of a round once.
   if (sender.participant->is_outstanding()) {
@@ -244,13 +201,18 @@ void Absorb(const NodeJoined& in, RoundData& data, Instant now, Outbox& out) {
   }
   state->last_seen = now;
   Participant* participant = data.FindParticipant(in.node);
-  if (participant == nullptr || !participant->is_outstanding()) return;
+  if (participant == nullptr) return;
+  if (participant->participation == Participation::kAccepted) {
+    SendSession(data, in.peer, in.node, out);  // it may have to help to open the sum
+  }
+  if (!participant->is_outstanding()) return;
   SignOfLife(*state, *participant, data, now);
   if (participant->participation == Participation::kInvited) {
     data.SetParticipation(*participant, Participation::kTasked);
   }
   if (!data.first_task_at) data.first_task_at = now;
   SendTask(data, in.peer, in.node, out);
+  SendSession(data, in.peer, in.node, out);
 }
 
 void Absorb(const NodeLeft& in, RoundData& data, Instant, Outbox& out) {
@@ -309,7 +271,8 @@ void Absorb(const UploadComplete& in, RoundData& data, Instant now, Outbox& out)
   out.work.emplace_back(
       AddUploadWork{.node = in.node, .round = in.round, .content_id = in.content_id});
   if (state.peer) {
-    SendVerdict(*state.peer, in.round.value(), in.node, proto::REJECT_REASON_UNSPECIFIED, out);
+    SendVerdict(data, *state.peer, in.round.value(), in.node, proto::REJECT_REASON_UNSPECIFIED,
+                out);
   }
 }
 
@@ -320,13 +283,13 @@ void Absorb(const UploadBroken& in, RoundData& data, Instant, Outbox& out) {
                           participant->content_id == in.content_id;
   if (!is_current) return;
   const NodeState& state = *data.FindNode(in.node);
-  Dismiss(in.node, *participant,
-          {.refusal = proto::REJECT_REASON_MALFORMED,
-           .reason = "its update breaks the job's encoding"},
-          data, out);
+  Dismiss(
+      in.node, *participant,
+      {.refusal = proto::REJECT_REASON_MALFORMED, .reason = "its update breaks the job's encoding"},
+      data, out);
   ++data.rejects[proto::REJECT_REASON_MALFORMED];
   if (state.peer) {
-    SendVerdict(*state.peer, in.round.value(), in.node, proto::REJECT_REASON_MALFORMED, out);
+    SendVerdict(data, *state.peer, in.round.value(), in.node, proto::REJECT_REASON_MALFORMED, out);
   }
 }
 

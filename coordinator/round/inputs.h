@@ -54,8 +54,16 @@ struct UploadBroken {
 struct SumLost {
   std::string detail;
 };
+// The sum of masked updates is durable.
+struct SumSealed {
+  RoundId round;
+  AttemptId attempt;
+  absl::Status status;  // not OK: the run fails (disk full, ...)
+};
 struct CommitDone {
   RoundId round;
+  // The nodes' shares do not open the sum: the attempt is lost, nothing has changed.
+  bool is_unmasking_broken = false;
   absl::Status status;  // not OK: the run fails (disk full, ...), state stays resumable
   std::string model_sha256;
   double weight_sum = 0;
@@ -75,8 +83,9 @@ struct StopRequested {  // SIGTERM or SIGINT
   std::string detail;
 };
 
-using Input = std::variant<NodeJoined, NodeLeft, RosterChanged, UploadAdvanced, UploadComplete,
-                           UploadBroken, SumLost, CommitDone, EvaluationDone, StopRequested>;
+using Input =
+    std::variant<NodeJoined, NodeLeft, RosterChanged, UploadAdvanced, UploadComplete, UploadBroken,
+                 SumLost, SumSealed, CommitDone, EvaluationDone, StopRequested>;
 
 // ---- messages, with the connection they came over -----------------------------------------------
 
@@ -92,6 +101,22 @@ struct OfferReceived {
 struct FailureReceived {
   PeerId peer;
   const proto::NodeFailure& message;
+};
+struct AdvertReceived {
+  PeerId peer;
+  const proto::KeyAdvert& message;
+};
+struct SharesReceived {
+  PeerId peer;
+  const proto::KeyShares& message;
+};
+struct SignatureReceived {
+  PeerId peer;
+  const proto::SurvivorSignature& message;
+};
+struct UnmaskSharesReceived {
+  PeerId peer;
+  const proto::UnmaskShares& message;
 };
 struct DeadlineReached {};
 

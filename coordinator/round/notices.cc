@@ -19,10 +19,11 @@ proto::RoundTask* OpenTask(PeerId peer, uint64_t round, Outbox& out) {
   return last.mutable_round_task();
 }
 
-proto::UploadResult* OpenResult(PeerId peer, uint64_t round, Outbox& out) {
+proto::UploadResult* OpenResult(PeerId peer, uint64_t round, uint32_t attempt, Outbox& out) {
   if (out.send.empty() || out.send.back().peer != peer) return nullptr;
   proto::Envelope& last = out.send.back().envelope;
   if (!last.has_upload_result() || last.upload_result().round() != round ||
+      last.upload_result().attempt() != attempt ||
       last.upload_result().nodes_size() >= protocol::kJoinNodesMax) {
     return nullptr;
   }
@@ -57,12 +58,14 @@ void SendTasks(const RoundData& data, std::vector<PeerNode> nodes, Outbox& out) 
   for (const auto& [peer, node] : nodes) SendTask(data, peer, node, out);
 }
 
-void SendVerdict(PeerId peer, uint64_t round, const NodeId& node, proto::RejectReason reason,
-                 Outbox& out) {
-  proto::UploadResult* result = OpenResult(peer, round, out);
+void SendVerdict(const RoundData& data, PeerId peer, uint64_t round, const NodeId& node,
+                 proto::RejectReason reason, Outbox& out) {
+  const uint32_t attempt = round == data.round.value() ? data.attempt.value() : 0;
+  proto::UploadResult* result = OpenResult(peer, round, attempt, out);
   if (result == nullptr) {
     result = Append(peer, out).mutable_upload_result();
     result->set_round(round);
+    result->set_attempt(attempt);
   }
   proto::NodeVerdict& verdict = *result->add_nodes();
   verdict.set_node(node.value());

@@ -20,8 +20,8 @@ void SendTask(const RoundData& data, PeerId peer, const NodeId& node, Outbox& ou
 void SendTasks(const RoundData& data, std::vector<PeerNode> nodes, Outbox& out);
 
 // Answers a node's upload or message of `round`; kUnspecified: its update is in the sum.
-void SendVerdict(PeerId peer, uint64_t round, const NodeId& node, proto::RejectReason reason,
-                 Outbox& out);
+void SendVerdict(const RoundData& data, PeerId peer, uint64_t round, const NodeId& node,
+                 proto::RejectReason reason, Outbox& out);
 
 // To every peer that hosts a participant.
 void SendRoundClosed(const RoundData& data, Outbox& out);

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <utility>
 #include <variant>
 #include <vector>
 
+#include "common/secagg/mask_recovery.h"
 #include "coordinator/round/records.h"
 #include "skerry.pb.h"
 
@@ -26,11 +28,21 @@ struct AddUploadWork {
   uint64_t content_id = 0;
 };
 
+// The sum of masked updates is complete: make it durable. Comes back as SumSealed.
+struct SealSumWork {
+  RoundId round;
+  AttemptId attempt;
+};
+
+// The attempt is given up: what was added so far is void.
+struct DiscardSumWork {};
+
 // The sum is complete: decode it, apply the strategy, write a checkpoint if one is due. Comes back
 // as CommitDone. All AddUploadWork of the round was emitted before.
 struct CommitWork {
   RoundId round;
   uint32_t survivor_count = 0;
+  std::shared_ptr<const MaskRecoveryInput> unmask{};  // set: the sum is still masked
 };
 
 // Evaluate the newest model on the coordinator's test set. Comes back as EvaluationDone, maybe
@@ -39,7 +51,7 @@ struct EvaluateWork {
   ModelVersion version;
 };
 
-using Work = std::variant<AddUploadWork, CommitWork, EvaluateWork>;
+using Work = std::variant<AddUploadWork, SealSumWork, DiscardSumWork, CommitWork, EvaluateWork>;
 
 // Orders to the part of the shell that receives upload bytes.
 //

@@ -20,10 +20,13 @@
 #include "coordinator/round/phases/finished.h"
 #include "coordinator/round/phases/selecting.h"
 #include "coordinator/round/phases/training.h"
+#include "coordinator/round/phases/unmasking.h"
+#include "coordinator/round/session_answers.h"
 
 namespace skerry {
 
-struct Phase : std::variant<Selecting, Training, Collecting, Committing, Evaluating, Finished> {
+struct Phase
+    : std::variant<Selecting, Training, Collecting, Unmasking, Committing, Evaluating, Finished> {
   using variant::variant;
 };
 

@@ -14,6 +14,7 @@
 #include "common/base/clock.h"
 #include "common/base/strong_id.h"
 #include "common/tensor/parameter_vector.h"
+#include "skerry.pb.h"
 
 namespace skerry {
 
@@ -83,6 +84,15 @@ struct RoundCommitted {
   std::shared_ptr<const ParameterVector> aggregate;
 };
 
+// How far the secure aggregation session of the open round has come; replaces what was stored of
+// the round before. Durable before anything that depends on it is sent, so that a restart goes on
+// with the same session.
+struct SessionStored {
+  RoundId round;
+  AttemptId attempt;
+  proto::SessionState state;
+};
+
 // The coordinator's test set on model `version`; absent numbers do not apply to the loss.
 struct EvaluationRecorded {
   ModelVersion version;
@@ -105,15 +115,17 @@ struct RunEnded {
   std::string detail;
 };
 
-using Record =
-    std::variant<RoundStarted, RoundCommitted, EvaluationRecorded, EventRecorded, RunEnded>;
+using Record = std::variant<RoundStarted, SessionStored, RoundCommitted, EvaluationRecorded,
+                            EventRecorded, RunEnded>;
 
 // Where a run stands after a restart.
 struct RestoredRun {
   RoundId last_committed;                  // 0: none
   std::optional<RoundStarted> open_round;  // begun, not committed
-  std::string model_sha256;                // of version last_committed
-  ModelVersion last_evaluated;             // newest EvaluationRecorded; 0: none
+  // Of the open round, if secure aggregation had come so far.
+  std::optional<proto::SessionState> session;
+  std::string model_sha256;     // of version last_committed
+  ModelVersion last_evaluated;  // newest EvaluationRecorded; 0: none
 };
 
 }  // namespace skerry

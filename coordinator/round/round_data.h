@@ -16,6 +16,7 @@
 #include "absl/container/btree_map.h"
 #include "absl/container/flat_hash_map.h"
 #include "common/base/clock.h"
+#include "common/secagg/secagg_server.h"
 #include "coordinator/round/records.h"
 #include "coordinator/round/round_policy.h"
 #include "skerry.pb.h"
@@ -32,6 +33,8 @@ struct Participant {
   std::optional<Duration> finished_after;
   // What a message of this node is answered once it is out of the round.
   proto::RejectReason refusal = proto::REJECT_REASON_UNSPECIFIED;
+  // Its update is in the masked sum, but it cannot help to open it any more.
+  bool has_lost_session = false;
 
   // Neither accepted nor out of the round.
   bool is_outstanding() const {
@@ -76,6 +79,9 @@ struct RoundData {
   std::optional<Instant> first_task_at;
   std::optional<Instant> quorum_at;
   Instant last_progress{};  // of anyone outstanding
+  // The current attempt's secure aggregation, if the job has it, and since when its stage lasts.
+  std::optional<SecAggServer> secagg;
+  Instant session_stage_since{};
 
   // Refused messages by reason, since the start.
   std::map<proto::RejectReason, uint64_t> rejects;

@@ -12,11 +12,14 @@ namespace {
 std::optional<Instant> Deadline(const Selecting& phase, const RoundData& data) {
   return phase.since + data.policy.round.wait_timeout;
 }
-std::optional<Instant> Deadline(const Training&, const RoundData& data) {
-  return data.last_progress + data.policy.round.wait_timeout;
+std::optional<Instant> Deadline(const Training& phase, const RoundData& data) {
+  return NextDeadline(phase, data);
 }
 std::optional<Instant> Deadline(const Collecting& phase, const RoundData& data) {
   return NextCut(phase, data);
+}
+std::optional<Instant> Deadline(const Unmasking& phase, const RoundData& data) {
+  return NextDeadline(phase, data);
 }
 std::optional<Instant> Deadline(const Committing&, const RoundData&) { return std::nullopt; }
 std::optional<Instant> Deadline(const Evaluating&, const RoundData&) { return std::nullopt; }
@@ -25,6 +28,7 @@ std::optional<Instant> Deadline(const Finished&, const RoundData&) { return std:
 std::string_view Name(const Selecting&) { return "selecting"; }
 std::string_view Name(const Training&) { return "training"; }
 std::string_view Name(const Collecting&) { return "collecting"; }
+std::string_view Name(const Unmasking&) { return "unmasking"; }
 std::string_view Name(const Committing&) { return "committing"; }
 std::string_view Name(const Evaluating&) { return "evaluating"; }
 std::string_view Name(const Finished&) { return "finished"; }
@@ -32,7 +36,7 @@ std::string_view Name(const Finished&) { return "finished"; }
 }  // namespace
 
 RoundMachine::RoundMachine(RoundPolicy policy, std::vector<NodeId> roster, RestoredRun restored)
-    : open_round_(std::move(restored.open_round)) {
+    : open_round_(std::move(restored.open_round)), session_(std::move(restored.session)) {
   SKERRY_ASSERT(policy.round.quorum >= 1 && policy.round.quorum <= CohortSize(policy.round));
   SKERRY_ASSERT(std::is_sorted(roster.begin(), roster.end()));
   data_.policy = std::move(policy);
@@ -53,7 +57,8 @@ void RoundMachine::Start(Instant now, Outbox& out) {
     phase_ = Settle(Evaluating{}, data_, now, out);
   } else if (open_round_) {
     SKERRY_ASSERT(open_round_->round == data_.first_round);
-    phase_ = ReopenRound(*open_round_, data_, now, out);
+    phase_ = session_ ? ResumeSession(*open_round_, *session_, data_, now, out)
+                      : ReopenRound(*open_round_, data_, now, out);
   } else {
     phase_ = BeginRound(data_, now, out);
   }
@@ -72,6 +77,14 @@ void RoundMachine::HandleMessage(PeerId peer, const proto::Envelope& message, bo
       return Step(ProgressReceived{peer, message.progress()}, now, out);
     case proto::Envelope::kUploadOffer:
       return Step(OfferReceived{peer, message.upload_offer(), has_raw_frame}, now, out);
+    case proto::Envelope::kKeyAdvert:
+      return Step(AdvertReceived{peer, message.key_advert()}, now, out);
+    case proto::Envelope::kKeyShares:
+      return Step(SharesReceived{peer, message.key_shares()}, now, out);
+    case proto::Envelope::kSurvivorSignature:
+      return Step(SignatureReceived{peer, message.survivor_signature()}, now, out);
+    case proto::Envelope::kUnmaskShares:
+      return Step(UnmaskSharesReceived{peer, message.unmask_shares()}, now, out);
     case proto::Envelope::kNodeFailure:
       return Step(FailureReceived{peer, message.node_failure()}, now, out);
     default:

@@ -6,7 +6,8 @@
 // now t". Calls carry non-decreasing `now`. After each call the caller drains the outbox (outbox.h)
 // and asks NextDeadline() again. One thread.
 //
-//   Selecting -> Training -> Collecting -> Committing -> Selecting ... -> Evaluating -> Finished
+//   Selecting -> Training -> Collecting -> [Unmasking ->] Committing -> Selecting ...
+//                                                        -> Evaluating -> Finished
 //
 //   Selecting   draws the cohort from the roster (seed, round), never from who is connected. Waits
 //               only while the roster has fewer nodes than the quorum.
@@ -14,7 +15,10 @@
 //               anyone, then the run fails and can be resumed.
 //   Collecting  the quorum is met. Nodes without progress for round.stall_timeout are cut. Complete
 //               when nobody is outstanding or the cohort size is reached.
-//   Committing  the worker decodes the sum, applies the strategy and writes the checkpoint.
+//   Unmasking   with secure aggregation: the survivors sign who they are and open the sum. Too few
+//               of them left: the attempt is given up and another one begins.
+//   Committing  the worker opens a masked sum, decodes it, applies the strategy and writes the
+//               checkpoint.
 //   Evaluating  all rounds are committed; the evaluation of the last model is outstanding.
 //
 // A node's stall clock counts from its last sign of life: it joined, was sent the round's task for
@@ -72,7 +76,8 @@ class RoundMachine {
   void Step(const In& in, Instant now, Outbox& out);
 
   RoundData data_;
-  std::optional<RoundStarted> open_round_;  // of RestoredRun, until Start
+  std::optional<RoundStarted> open_round_;      // of RestoredRun, until Start
+  std::optional<proto::SessionState> session_;  // the same
   Phase phase_;
 };
 

@@ -2,12 +2,23 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "common/base/strong_id.h"
 #include "common/config/job_config.h"
+#include "common/secagg/session_roster.h"
 
 namespace skerry {
+
+// What every session of secure aggregation in this run has in common.
+struct SecAggPolicy {
+  RunId run;
+  Sha256Digest job_sha256{};  // of the resolved job's text, as agents get it
+  SecAggConfig config;
+  IdentityOf identity_of;                // of the roster as it is now
+  const SecAggCrypto* crypto = nullptr;  // outlives the machine
+};
 
 struct RoundPolicy {
   uint64_t seed = 0;
@@ -16,6 +27,7 @@ struct RoundPolicy {
   uint64_t model_bytes = 0;   // 4 x parameters
   uint64_t upload_bytes = 0;  // 4 x encoded length
   uint32_t scale_bits = 0;
+  std::shared_ptr<const SecAggPolicy> secagg;  // null: updates are not masked
   // run --replay: the survivors of each recorded round, round 1 first. They are the cohort and the
   // quorum, nobody is cut, and the run ends after the last recorded round.
   std::vector<std::vector<NodeId>> replay;

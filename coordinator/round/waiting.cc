@@ -73,8 +73,16 @@ std::string Describe(const Selecting&, const RoundData& data, Instant) {
 
 std::string Describe(const Training&, const RoundData& data, Instant now) {
   const Instant end = data.last_progress + data.policy.round.wait_timeout;
-  std::string text = fmt::format("waiting for {} more of {}", data.quorum - data.accepted_count(),
-                                 Outstanding(data, now, false));
+  std::string text;
+  if (data.secagg && data.secagg->stage() < SecAggServer::Stage::kUpdates) {
+    const bool is_keys = data.secagg->stage() == SecAggServer::Stage::kKeys;
+    text = fmt::format("exchanging {} ({} of {}) with {}", is_keys ? "keys" : "shares",
+                       is_keys ? data.secagg->advert_count() : data.secagg->share_count(),
+                       data.outstanding_count(), Outstanding(data, now, false));
+  } else {
+    text = fmt::format("waiting for {} more of {}", data.quorum - data.accepted_count(),
+                       Outstanding(data, now, false));
+  }
   // The end is worth a word once it comes near.
   if (end - now < data.policy.round.wait_timeout / 2) {
     text += fmt::format("; gives up in {}", InSeconds(end - now));
@@ -84,6 +92,15 @@ std::string Describe(const Training&, const RoundData& data, Instant now) {
 
 std::string Describe(const Collecting&, const RoundData& data, Instant now) {
   return "waiting for " + Outstanding(data, now, true);
+}
+
+std::string Describe(const Unmasking& phase, const RoundData& data, Instant) {
+  if (!phase.is_sealed) return "waiting for the masked sum to be stored";
+  const bool is_signing = data.secagg->stage() == SecAggServer::Stage::kSignatures;
+  return fmt::format("waiting for survivors to {}: {} of {}, {} are needed",
+                     is_signing ? "sign who they are" : "open the sum",
+                     is_signing ? data.secagg->signature_count() : data.secagg->answer_count(),
+                     data.secagg->survivor_count(), data.secagg->roster().threshold());
 }
 
 std::string Describe(const Committing&, const RoundData& data, Instant) {

@@ -4,11 +4,13 @@
 #include <atomic>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "common/base/bytes.h"
+#include "common/base/file.h"
 #include "common/base/status.h"
 #include "common/crypto/hex.h"
 #include "common/crypto/sha256.h"
@@ -17,6 +19,8 @@
 
 namespace skerry {
 namespace {
+
+constexpr std::string_view kSealedSumPrefix = "masked-sum-";
 
 // Of an upload that has to be copied to be read.
 constexpr size_t kBlockElements = 256 << 10;
@@ -77,6 +81,19 @@ std::shared_ptr<ParameterVector> Writable(SharedModel model) {
 
 }  // namespace
 
+std::string SealedSumPath(const std::string& run_dir, RoundId round, AttemptId attempt) {
+  return fmt::format("{}/state/{}{:06}-{}", run_dir, kSealedSumPrefix, round.value(),
+                     attempt.value());
+}
+
+void RemoveSealedSums(const std::string& run_dir) {
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(run_dir + "/state", ignored)) {
+    if (!entry.path().filename().string().starts_with(kSealedSumPrefix)) continue;
+    std::filesystem::remove(entry.path(), ignored);
+  }
+}
+
 std::string ModelSha256(const ParameterVector& model) {
   return HexOf(Sha256Of(AsBytes(model.values())));
 }
@@ -98,6 +115,36 @@ absl::Status Aggregator::Add(const UploadBody& upload) {
     AddInto(std::span(sum_).subspan(first, part.size()), part);
     return absl::OkStatus();
   });
+}
+
+absl::Status Aggregator::SealSum(RoundId round, AttemptId attempt) {
+  RemoveSealedSums(options_.run_dir);
+  const std::string path = SealedSumPath(options_.run_dir, round, attempt);
+  SKERRY_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path));
+  SKERRY_RETURN_IF_ERROR(file.Write(AsBytes(std::span<const RingElement>(sum_))));
+  return file.Commit();
+}
+
+absl::Status Aggregator::RestoreSum(RoundId round, AttemptId attempt) {
+  const std::string path = SealedSumPath(options_.run_dir, round, attempt);
+  const size_t size = sum_.size() * sizeof(RingElement);
+  SKERRY_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, size));
+  if (bytes.size() != size) {
+    return absl::DataLossError(
+        fmt::format("{}: {} bytes, expected {}: the masked sum of round {} "
+                    "cannot be opened",
+                    path, bytes.size(), size, round.value()));
+  }
+  std::memcpy(sum_.data(), bytes.data(), size);
+  return absl::OkStatus();
+}
+
+void Aggregator::DiscardSum() { std::fill(sum_.begin(), sum_.end(), RingElement{0}); }
+
+absl::Status Aggregator::Unmask(const MaskRecoveryInput& input) {
+  SKERRY_ASSIGN_OR_RETURN(const std::vector<MaskKey> masks, RecoverMasks(input));
+  ApplyMasks(sum_, masks);
+  return absl::OkStatus();
 }
 
 bool Aggregator::is_checkpoint(RoundId round) const {

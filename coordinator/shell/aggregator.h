@@ -12,6 +12,7 @@
 
 #include "absl/status/statusor.h"
 #include "common/secagg/fixed_point.h"
+#include "common/secagg/mask_recovery.h"
 #include "common/tensor/parameter_vector.h"
 #include "coordinator/round/inputs.h"
 #include "coordinator/strategy/strategy.h"
@@ -44,6 +45,15 @@ class Aggregator {
   // back; the sum is then lost for this round.
   absl::Status Add(const UploadBody& upload);
 
+  // Makes the sum of masked updates durable, so that a restart can open it (RestoreSum). Any older
+  // one is removed.
+  absl::Status SealSum(RoundId round, AttemptId attempt);
+  absl::Status RestoreSum(RoundId round, AttemptId attempt);
+  void DiscardSum();
+
+  // Takes the masks off the sum; it is lost if this fails with kFailedPrecondition.
+  absl::Status Unmask(const MaskRecoveryInput& input);
+
   // Turns the sum into the model of `round` and starts the next sum at zero. The old model is
   // changed in place if nobody else holds it. With an error in done.status nothing has changed but
   // the sum, which is lost: the run is to be resumed from its directory.
@@ -63,6 +73,10 @@ class Aggregator {
 // Fails with kInvalidArgument if the upload breaks the job's encoding, so that a faulty node cannot
 // wrap the sum, and with the spool's error if it cannot be read back. Any thread.
 absl::Status CheckUpload(const UpdateEncoding& encoding, const UploadBody& upload);
+
+// Where SealSum writes. Of no use without the survivors' shares, but not needed after the commit.
+std::string SealedSumPath(const std::string& run_dir, RoundId round, AttemptId attempt);
+void RemoveSealedSums(const std::string& run_dir);
 
 // Lower-case hex SHA-256 of the model's raw bytes.
 std::string ModelSha256(const ParameterVector& model);

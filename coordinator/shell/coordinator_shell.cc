@@ -9,6 +9,7 @@
 #include "common/base/log.h"
 #include "common/base/status.h"
 #include "common/crypto/random_bits.h"
+#include "common/crypto/sha256.h"
 #include "common/protocol/codec.h"
 #include "common/protocol/limits.h"
 
@@ -28,6 +29,22 @@ std::vector<T> TakeAll(std::vector<T>& items) {
   return std::exchange(items, {});
 }
 
+RoundPolicy WithSecAgg(RoundPolicy policy, const JobConfig& job, const RunInfo& info,
+                       const RosterFile& roster) {
+  if (!job.secagg.enabled) return policy;
+  policy.secagg = std::make_shared<const SecAggPolicy>(
+      SecAggPolicy{.run = info.run_id,
+                   .job_sha256 = Sha256Of(info.job_yaml),
+                   .config = job.secagg,
+                   .identity_of = [&roster](const NodeId& node) -> std::optional<Ed25519PublicKey> {
+                     const RosterNode* entry = roster.roster().FindNode(node);
+                     if (entry == nullptr) return std::nullopt;
+                     return entry->key;
+                   },
+                   .crypto = &StandardSecAggCrypto()});
+  return policy;
+}
+
 }  // namespace
 
 CoordinatorShell::CoordinatorShell(PreparedRun run, RosterFile& roster, RouterEndpoint router,
@@ -44,7 +61,8 @@ CoordinatorShell::CoordinatorShell(PreparedRun run, RosterFile& roster, RouterEn
       stop_(stop),
       membership_({.run_id = info_.run_id, .job_yaml = info_.job_yaml, .layout = run.layout},
                   roster_.authority(), SystemRandom()),
-      machine_(std::move(run.policy), roster_.roster().NodeIds(), run.restored),
+      machine_(WithSecAgg(std::move(run.policy), job_, info_, roster_), roster_.roster().NodeIds(),
+               run.restored),
       model_server_(static_cast<uint64_t>(job_.transport.chunk_bytes)),
       uploads_({.upload_bytes = encoding_.layout().size() * sizeof(RingElement),
                 .memory_slots = static_cast<size_t>(job_.transport.uploads_in_memory),
@@ -185,11 +203,15 @@ void CoordinatorShell::HandleResult(WorkResult result, Instant now) {
                         now, out_);
       }
     }
+  } else if (auto* sealed = std::get_if<SumSealed>(&result)) {
+    machine_.Handle(std::move(*sealed), now, out_);
   } else {
     auto& commit = std::get<Aggregator::CommitResult>(result);
     model_ = std::move(commit.model);
     if (commit.done.status.ok()) {
       model_server_.Publish(ModelVersion(commit.done.round.value()), model_);
+    } else if (commit.done.is_unmasking_broken) {
+      model_server_.Publish(ModelVersion(machine_.data().last_committed.value()), model_);
     }
     machine_.Handle(std::move(commit.done), now, out_);
   }
@@ -261,6 +283,11 @@ void CoordinatorShell::CheckThenComplete(const UploadComplete& upload, Instant n
   std::optional<UploadBody> body = uploads_.Find(upload.node, upload.content_id);
   if (!body.has_value()) return;
   UploadChecked checked{upload.node, upload.round, upload.content_id, absl::OkStatus()};
+  // The numbers of a masked update are random; only its length says anything.
+  if (job_.secagg.enabled) {
+    HandleResult(std::move(checked), now);
+    return;
+  }
   if (std::holds_alternative<Frame>(*body)) {  // small: not worth the way to the worker
     checked.status = CheckUpload(encoding_, *body);
     HandleResult(std::move(checked), now);
@@ -285,6 +312,7 @@ absl::Status CoordinatorShell::Persist(Instant now) {
     }
   }
   SKERRY_RETURN_IF_ERROR(store_->Append(records, SystemClock().WallUnixMs(), traffic));
+  if (job_.secagg.enabled && traffic.has_value()) RemoveSealedSums(store_->run_dir());
   display_.Show(records, traffic);
   return absl::OkStatus();
 }
@@ -299,6 +327,7 @@ void CoordinatorShell::SendAll(std::vector<OutgoingMessage> messages) {
       while (next < messages.size() && messages[next].peer == first.peer &&
              messages[next].envelope.has_upload_result() &&
              messages[next].envelope.upload_result().round() == result->round() &&
+             messages[next].envelope.upload_result().attempt() == result->attempt() &&
              result->nodes_size() < protocol::kJoinNodesMax) {
         result->MergeFrom(messages[next].envelope.upload_result());
         ++next;
@@ -324,6 +353,13 @@ void CoordinatorShell::StartWork() {
       if (adding.size() < kUploadsPerJob) continue;
     }
     StartAdding(TakeAll(adding));
+    if (const auto* seal = std::get_if<SealSumWork>(&work)) StartSealing(*seal);
+    if (std::holds_alternative<DiscardSumWork>(work)) {
+      worker_.Post([this] {
+        aggregator_->DiscardSum();
+        return WorkResult(std::vector<UploadAdded>());
+      });
+    }
     if (const auto* commit = std::get_if<CommitWork>(&work)) StartCommit(*commit);
     if (const auto* evaluate = std::get_if<EvaluateWork>(&work)) StartEvaluation(*evaluate);
   }
@@ -349,10 +385,28 @@ void CoordinatorShell::StartAdding(std::vector<AddUploadWork> uploads) {
   });
 }
 
+void CoordinatorShell::StartSealing(const SealSumWork& work) {
+  worker_.Post([this, work] {
+    return WorkResult(SumSealed{.round = work.round,
+                                .attempt = work.attempt,
+                                .status = aggregator_->SealSum(work.round, work.attempt)});
+  });
+}
+
 void CoordinatorShell::StartCommit(const CommitWork& work) {
   // The worker may change the model in place, so nobody is served until it comes back.
   model_server_.Withdraw();
-  worker_.Post([this, round = work.round, model = std::exchange(model_, nullptr)]() mutable {
+  worker_.Post([this, round = work.round, unmask = work.unmask,
+                model = std::exchange(model_, nullptr)]() mutable {
+    if (unmask != nullptr) {
+      if (const absl::Status unmasked = aggregator_->Unmask(*unmask); !unmasked.ok()) {
+        Aggregator::CommitResult failed{.done = {}, .model = std::move(model)};
+        failed.done.round = round;
+        failed.done.is_unmasking_broken = true;
+        failed.done.status = unmasked;
+        return WorkResult(std::move(failed));
+      }
+    }
     return WorkResult(aggregator_->Commit(round, std::move(model)));
   });
 }

@@ -56,7 +56,7 @@ class CoordinatorShell {
     SharedBuffer buffer;  // its memory, if it was assembled in memory
   };
   using WorkResult =
-      std::variant<UploadChecked, std::vector<UploadAdded>, Aggregator::CommitResult>;
+      std::variant<UploadChecked, std::vector<UploadAdded>, SumSealed, Aggregator::CommitResult>;
 
   void HandlePoll(RouterPoll poll, Instant now);
   void HandleMessage(ReceivedMessage received, Instant now);
@@ -78,6 +78,7 @@ class CoordinatorShell {
   void SendOne(const OutgoingMessage& message);
   void StartWork();
   void StartAdding(std::vector<AddUploadWork> uploads);
+  void StartSealing(const SealSumWork& work);
   void StartCommit(const CommitWork& work);
   void StartEvaluation(const EvaluateWork& work);
   void ExecuteUploadOrders(Instant now);

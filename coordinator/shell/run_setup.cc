@@ -115,6 +115,10 @@ absl::Status OpenExisting(const RunOptions& options, int64_t wall_unix_ms, Prepa
   run.restored = restored.run;
   run.aggregator =
       std::make_unique<Aggregator>(AggregatorOptions(run, std::move(strategy)), std::move(state));
+  if (run.restored.session.has_value() && !run.restored.session->survivors().empty()) {
+    SKERRY_RETURN_IF_ERROR(run.aggregator->RestoreSum(run.restored.open_round->round,
+                                                      run.restored.open_round->attempt));
+  }
   SKERRY_ASSIGN_OR_RETURN(
       run.model, RestoreModel(run, *run.store, restored, *run.aggregator, *std::move(model)));
   return absl::OkStatus();

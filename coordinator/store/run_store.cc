@@ -131,6 +131,7 @@ absl::StatusOr<RunStore> RunStore::Open(const std::string& run_dir,
   SKERRY_RETURN_IF_ERROR(CheckSchema(database, run_dir));
   SKERRY_RETURN_IF_ERROR(CheckWhole(database, run_dir));
   SKERRY_RETURN_IF_ERROR(database.Execute(kPragmas));
+  SKERRY_RETURN_IF_ERROR(AddNewTables(database));
   SKERRY_RETURN_IF_ERROR(BeginSession(database, software_version, wall_unix_ms));
   RunStore store(run_dir, std::move(lock), std::move(database));
   SKERRY_RETURN_IF_ERROR(store.Prepare());
@@ -150,6 +151,9 @@ absl::Status RunStore::Prepare() {
        " node_examples = ?9, node_correct = ?10, node_loss_sum = ?11, until_quorum_ns = ?12,"
        " until_closed_ns = ?13, committing_ns = ?14"
        " WHERE round = ?1 AND committed_unix_ms IS NULL"},
+      {&store_session_,
+       "INSERT OR REPLACE INTO secagg_session (round, attempt, state) VALUES (?, ?, ?)"},
+      {&drop_sessions_, "DELETE FROM secagg_session WHERE round <= ?"},
       {&add_checkpoint_, "INSERT INTO checkpoint (round, model, state) VALUES (?, ?, ?)"},
       {&list_checkpoints_, "SELECT round, model, state FROM checkpoint ORDER BY round DESC"},
       {&drop_checkpoints_, "DELETE FROM checkpoint WHERE round <= ?"},
@@ -208,6 +212,7 @@ absl::Status RunStore::Write(const Record& record, int64_t wall_unix_ms) {
   if (const auto* started = std::get_if<RoundStarted>(&record)) {
     return WriteStarted(*started, wall_unix_ms);
   }
+  if (const auto* session = std::get_if<SessionStored>(&record)) return WriteSession(*session);
   if (const auto* committed = std::get_if<RoundCommitted>(&record)) {
     return WriteCommitted(*committed, wall_unix_ms);
   }
@@ -229,8 +234,17 @@ absl::Status RunStore::WriteStarted(const RoundStarted& record, int64_t wall_uni
       .Run();
 }
 
+absl::Status RunStore::WriteSession(const SessionStored& record) {
+  const std::string state = record.state.SerializeAsString();
+  return store_session_.Bind(1, Row(record.round))
+      .Bind(2, int64_t{record.attempt.value()})
+      .Bind(3, AsBytes(state.data(), state.size()))
+      .Run();
+}
+
 absl::Status RunStore::WriteCommitted(const RoundCommitted& record, int64_t wall_unix_ms) {
   SKERRY_ASSERT(record.checkpoint.has_value() != (record.aggregate != nullptr));
+  SKERRY_RETURN_IF_ERROR(drop_sessions_.Bind(1, Row(record.round)).Run());
   const std::string participants = EncodeParticipants(record.participants);
   commit_round_.Bind(1, Row(record.round))
       .Bind(2, int64_t{record.attempt.value()})
@@ -354,6 +368,22 @@ absl::StatusOr<ParameterVector> RunStore::ReadAggregate(RoundId round,
   return aggregate;
 }
 
+absl::StatusOr<std::optional<proto::SessionState>> RunStore::ReadSession(
+    const RoundStarted& round) {
+  SKERRY_ASSIGN_OR_RETURN(
+      SqliteStatement row,
+      database_.Prepare("SELECT state FROM secagg_session WHERE round = ? AND attempt = ?"));
+  row.Bind(1, Row(round.round)).Bind(2, int64_t{round.attempt.value()});
+  SKERRY_ASSIGN_OR_RETURN(const bool is_row, row.Step());
+  if (!is_row) return std::nullopt;
+  proto::SessionState state;
+  if (!state.ParseFromString(row.Text(0))) {
+    return absl::DataLossError(fmt::format("{}: the stored session of round {} cannot be read",
+                                           DatabasePath(run_dir_), round.round.value()));
+  }
+  return state;
+}
+
 absl::StatusOr<RestoredStore> RunStore::Restore() {
   RestoredStore restored;
   SKERRY_ASSIGN_OR_RETURN(
@@ -373,6 +403,9 @@ absl::StatusOr<RestoredStore> RunStore::Restore() {
     restored.run.open_round =
         RoundStarted{RoundId(static_cast<uint64_t>(rows.Integer(0))),
                      AttemptId(static_cast<uint32_t>(rows.Integer(1))), std::move(invited)};
+  }
+  if (restored.run.open_round.has_value()) {
+    SKERRY_ASSIGN_OR_RETURN(restored.run.session, ReadSession(*restored.run.open_round));
   }
 
   SKERRY_ASSIGN_OR_RETURN(rows, database_.Prepare("SELECT status, initial_sha256 FROM run"));

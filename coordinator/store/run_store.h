@@ -62,6 +62,8 @@ class RunStore {
   absl::Status Prepare();
   absl::Status Write(const Record& record, int64_t wall_unix_ms);
   absl::Status WriteStarted(const RoundStarted& record, int64_t wall_unix_ms);
+  absl::StatusOr<std::optional<proto::SessionState>> ReadSession(const RoundStarted& round);
+  absl::Status WriteSession(const SessionStored& record);
   absl::Status WriteCommitted(const RoundCommitted& record, int64_t wall_unix_ms);
   absl::Status WriteEvaluation(const EvaluationRecorded& record, int64_t wall_unix_ms);
   absl::Status WriteEvent(const EventRecorded& record, int64_t wall_unix_ms);
@@ -77,6 +79,8 @@ class RunStore {
   SqliteDatabase database_;  // before its statements: they are destroyed first
   SqliteStatement start_round_;
   SqliteStatement commit_round_;
+  SqliteStatement store_session_;
+  SqliteStatement drop_sessions_;
   SqliteStatement add_checkpoint_;
   SqliteStatement list_checkpoints_;
   SqliteStatement drop_checkpoints_;

@@ -89,6 +89,15 @@ CREATE TABLE event (
 );
 )sql";
 
+// Later than the tables above.
+constexpr const char* kNewTables = R"sql(
+CREATE TABLE IF NOT EXISTS secagg_session (  -- of the open round, as far as it has come
+  round            INTEGER PRIMARY KEY,
+  attempt          INTEGER NOT NULL,
+  state            BLOB NOT NULL             -- skerry.proto.SessionState
+);
+)sql";
+
 constexpr std::array<std::pair<RunStatus, std::string_view>, 4> kRunStatuses = {{
     {RunStatus::kRunning, "running"},
     {RunStatus::kCompleted, "completed"},
@@ -118,9 +127,12 @@ std::string DatabasePath(const std::string& run_dir) { return run_dir + "/run.db
 
 absl::Status CreateSchema(SqliteDatabase& database) {
   SKERRY_RETURN_IF_ERROR(database.Execute(kTables));
+  SKERRY_RETURN_IF_ERROR(AddNewTables(database));
   return database.Execute(fmt::format("PRAGMA application_id = {}; PRAGMA user_version = {};",
                                       kApplicationId, kSchemaVersion));
 }
+
+absl::Status AddNewTables(SqliteDatabase& database) { return database.Execute(kNewTables); }
 
 absl::StatusOr<bool> HasRun(SqliteDatabase& database) {
   SKERRY_ASSIGN_OR_RETURN(const int64_t version, Pragma(database, "user_version"));

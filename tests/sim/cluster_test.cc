@@ -43,6 +43,60 @@ TEST_P(ClusterSeedTest, EveryRunCompletesWithTheModelItsSurvivorsMake) {
 
 INSTANTIATE_TEST_SUITE_P(Seeds, ClusterSeedTest, testing::Range(uint64_t{0}, kShardCount));
 
+class SecAggSeedTest : public testing::TestWithParam<uint64_t> {};
+
+TEST_P(SecAggSeedTest, EveryMaskedRunGivesTheModelItsSurvivorsMake) {
+  if (const char* seed = std::getenv("SKERRY_TEST_SEED")) {
+    if (GetParam() > 0) GTEST_SKIP() << "the seed runs in shard 0";
+    const RunResult result = RunCluster(DrawSecAggScenario(std::strtoull(seed, nullptr, 10)));
+    EXPECT_THAT(result.violations, IsEmpty());
+    return;
+  }
+  for (uint64_t i = 0; i < kSeedsPerShard; ++i) {
+    const uint64_t seed = GetParam() * kSeedsPerShard + i;
+    const RunResult result = RunCluster(DrawSecAggScenario(seed));
+    EXPECT_THAT(result.violations, IsEmpty())
+        << "seed " << seed << " (SKERRY_TEST_SEED=" << seed << " runs it alone)";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, SecAggSeedTest, testing::Range(uint64_t{0}, kShardCount));
+
+TEST(ClusterTest, TheSecAggSeedsContainDropoutsRestartsAndGivenUpAttempts) {
+  int dropped_members = 0;
+  int sessions_continued = 0;
+  int attempts_given_up = 0;
+  int given_up = 0;
+  for (uint64_t seed = 0; seed < 100; ++seed) {
+    const RunResult result = RunCluster(DrawSecAggScenario(seed));
+    dropped_members += result.log.dropped_members;
+    sessions_continued += result.log.sessions_continued;
+    attempts_given_up += result.log.attempts_given_up;
+    given_up += result.is_given_up;
+  }
+  EXPECT_GT(dropped_members, 20);
+  EXPECT_GT(sessions_continued, 10);
+  EXPECT_GT(attempts_given_up, 3);
+  EXPECT_LT(given_up, 10);
+}
+
+TEST(ClusterTest, SecureAggregationChangesNoBitOfTheModel) {
+  Scenario scenario;
+  scenario.seed = 5;
+  scenario.weather = 6;
+  scenario.round.nodes = scenario.node_count;
+  scenario.round.count = 4;
+  scenario.round.quorum = scenario.node_count;
+  const RunResult plain = RunCluster(scenario);
+  scenario.secagg = {.enabled = true, .colluders = 1, .dropout_tolerance = 1};
+
+  const RunResult masked = RunCluster(scenario);
+
+  EXPECT_THAT(plain.violations, IsEmpty());
+  EXPECT_THAT(masked.violations, IsEmpty());
+  EXPECT_EQ(plain.model_sha256, masked.model_sha256);
+}
+
 // The seeds would prove little if their faults did not strike.
 TEST(ClusterTest, TheSeedsContainEveryKindOfFault) {
   int coordinator_crashes = 0;

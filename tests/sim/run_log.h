@@ -9,6 +9,7 @@
 #include <tuple>
 #include <vector>
 
+#include "common/secagg/ring.h"
 #include "coordinator/round/records.h"
 
 namespace skerry {
@@ -20,11 +21,15 @@ struct RunLog {
   std::vector<RoundCommitted> committed;
   std::map<ModelVersion, SharedModel> models;  // checkpoint files
   std::optional<RunEnded> ended;
+  std::vector<RingElement> sealed_sum;  // of the open round's session, masked
 
   // ---- seen -------------------------------------------------------------------------------------
   // Finished trainings by node, round, attempt and incarnation of the process.
   std::map<std::tuple<NodeId, RoundId, AttemptId, int>, int> trainings;
   int coordinator_crashes = 0;
+  int sessions_continued = 0;  // by a restarted coordinator
+  int attempts_given_up = 0;
+  int dropped_members = 0;  // gave shares but no update
   int agent_crashes = 0;
   int links_broken = 0;
   std::vector<std::string> violations;

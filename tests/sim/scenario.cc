@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "common/base/rng.h"
+#include "common/config/secagg_rules.h"
+#include "tests/support/small_job.h"
 
 namespace skerry {
 namespace {
@@ -59,6 +61,46 @@ Scenario DrawScenario(uint64_t seed) {
   if (!OneIn(rng, 3)) scenario.coordinator_crash_probability = 0.03 * rng.Uniform();
   scenario.crash_count_max = Between(rng, 1, 6);
   return scenario;
+}
+
+Scenario DrawSecAggScenario(uint64_t seed) {
+  Scenario scenario = DrawScenario(seed);
+  Rng rng = Rng::Derive(seed, "secagg");
+  scenario.node_count = Between(rng, 4, 14);
+  scenario.process_count = Between(rng, 1, std::min(6, scenario.node_count));
+  scenario.round.nodes = scenario.node_count;
+  scenario.round.cohort_fraction = 1;
+  scenario.round.over_selection = 1;
+  scenario.secagg.enabled = true;
+  scenario.secagg.colluders = Between(rng, 0, scenario.node_count / 4);
+  const auto threshold =
+      static_cast<int>(SessionThreshold(scenario.node_count, scenario.secagg.colluders));
+  scenario.secagg.dropout_tolerance = Between(rng, 0, scenario.node_count - threshold);
+  scenario.round.quorum =
+      Between(rng, 1, scenario.node_count - static_cast<int>(scenario.secagg.dropout_tolerance));
+  scenario.secagg.min_survivors = 1;
+  // Some of those that may drop out always do: before the keys, or once they have trained.
+  scenario.failing_nodes.clear();
+  scenario.dataless_nodes.clear();
+  const std::vector<NodeId> nodes = scenario.nodes();
+  const int64_t smallest = SmallestSession(scenario.round, scenario.secagg, scenario.node_count);
+  for (int64_t i = 0; i < scenario.secagg.dropout_tolerance; ++i) {
+    if (!OneIn(rng, 3)) continue;
+    const bool is_early = OneIn(rng, 4) && static_cast<int64_t>(scenario.dataless_nodes.size()) <
+                                               scenario.node_count - smallest;
+    (is_early ? scenario.dataless_nodes : scenario.failing_nodes)
+        .insert(nodes[static_cast<size_t>(i)]);
+  }
+  scenario.crash_count_max = std::min(scenario.crash_count_max, 3);
+  return scenario;
+}
+
+JobConfig JobOf(const Scenario& scenario) {
+  JobConfig job = SmallJob(scenario.dimension);
+  job.round = scenario.round;
+  job.secagg = scenario.secagg;
+  job.transport.chunk_bytes = scenario.chunk_bytes;
+  return job;
 }
 
 }  // namespace skerry

@@ -22,6 +22,7 @@ struct Scenario {
   int process_count = 2;
   int64_t dimension = 8;  // parameters of the model
   RoundConfig round;
+  SecAggConfig secagg;
   size_t workers = 1;
   bool sends_models_inline = true;
   uint64_t inline_upload_bytes_max = 256 << 10;
@@ -57,5 +58,10 @@ struct Scenario {
 
 // A mix of sizes, faults and limits that a run can survive.
 Scenario DrawScenario(uint64_t seed);
+// The same with secure aggregation.
+Scenario DrawSecAggScenario(uint64_t seed);
+
+// The job that the scenario's coordinator and agents have in common.
+JobConfig JobOf(const Scenario& scenario);
 
 }  // namespace skerry

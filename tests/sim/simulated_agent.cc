@@ -1,13 +1,13 @@
 #include "tests/sim/simulated_agent.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "common/base/bytes.h"
 #include "common/crypto/sha256.h"
 #include "common/protocol/codec.h"
 #include "tests/support/fake_roster.h"
-#include "tests/support/small_job.h"
 
 namespace skerry {
 namespace {
@@ -38,6 +38,9 @@ void SimulatedAgent::Start() {
   options.model_window_bytes = scenario.window_bytes;
   options.policy.allow_plain = true;
   options.policy.cohort_min = 1;
+  options.policy.survivors_min = 1;
+  options.policy.colluders_min = 0;
+  options.roster_nodes = static_cast<uint32_t>(scenario.node_count);
   spool_ = std::make_unique<MemorySpool>();
   SessionFunctions functions;
   functions.sign_join = [](const NodeClaim& claim) {
@@ -45,13 +48,19 @@ void SimulatedAgent::Start() {
                             std::string(claim.nonce.begin(), claim.nonce.end()));
   };
   functions.parse_job = [&scenario](const std::string&) -> absl::StatusOr<JobConfig> {
-    JobConfig job = SmallJob(scenario.dimension);
-    job.round = scenario.round;
-    job.transport.chunk_bytes = scenario.chunk_bytes;
-    return job;
+    return JobOf(scenario);
   };
   functions.sha256 = [](std::span<const uint8_t> bytes) { return Sha256Of(bytes); };
   functions.spool = spool_.get();
+  functions.identity_of = [](const NodeId& node) -> std::optional<Ed25519PublicKey> {
+    return FakeSecAggCrypto::KeyOf(node.value());
+  };
+  functions.sign = [](const NodeId& node, std::span<const uint8_t> message) {
+    return FakeSecAggCrypto::Sign(FakeSecAggCrypto::KeyOf(node.value()), message);
+  };
+  functions.crypto = &crypto_;
+  random_ = std::make_unique<SeededRandom>(rng_.NextU64());
+  functions.random = random_.get();
   machine_ = std::make_unique<SessionMachine>(std::move(options), std::move(functions),
                                               Rng(rng_.NextU64()));
   Dial();
@@ -192,6 +201,13 @@ void SimulatedAgent::StartWork(const SessionWork& work) {
                           });
     return;
   }
+  if (const auto* masking = std::get_if<MaskWork>(&work)) {
+    context_.events.After(Between(milliseconds(1), milliseconds(50)),
+                          [this, incarnation, masking = *masking] {
+                            if (incarnation == incarnation_) FinishMasking(masking);
+                          });
+    return;
+  }
   const auto& training = std::get<TrainWork>(work);
   running_.insert(training.training);
   if (running_.size() > context_.scenario.workers) {
@@ -213,6 +229,16 @@ void SimulatedAgent::ShowProgress(TrainingId training, Duration left) {
     Step(TrainProgressed{.training = training, .permille = 500});
     ShowProgress(training, left - seconds(1));
   });
+}
+
+void SimulatedAgent::FinishMasking(const MaskWork& work) {
+  const std::span<const uint8_t> update = work.update.bytes();
+  std::vector<RingElement> words(update.size() / sizeof(RingElement));
+  std::memcpy(words.data(), update.data(), update.size());
+  ApplyMasks(words, *work.masks);
+  const std::span<const uint8_t> bytes = AsBytes(std::span<const RingElement>(words));
+  Step(MaskDone{.training = work.training,
+                .upload = Frame::Own(std::vector<uint8_t>(bytes.begin(), bytes.end()))});
 }
 
 void SimulatedAgent::FinishTraining(const TrainWork& work) {

@@ -12,9 +12,11 @@
 #include "tests/sim/run_log.h"
 #include "tests/sim/scenario.h"
 #include "tests/support/event_queue.h"
+#include "tests/support/fake_secagg_crypto.h"
 #include "tests/support/loopback_network.h"
 #include "tests/support/memory_spool.h"
 #include "tests/support/quadratic_trainer.h"
+#include "tests/support/scripted_random.h"
 
 namespace skerry {
 
@@ -48,6 +50,7 @@ class SimulatedAgent {
 
   void StartWork(const SessionWork& work);
   void ShowProgress(TrainingId training, Duration left);
+  void FinishMasking(const MaskWork& work);
   void FinishTraining(const TrainWork& work);
   Duration Between(Duration least, Duration most);
 
@@ -60,6 +63,8 @@ class SimulatedAgent {
 
   // Of one incarnation.
   std::unique_ptr<MemorySpool> spool_;
+  std::unique_ptr<SeededRandom> random_;
+  FakeSecAggCrypto crypto_;
   std::unique_ptr<SessionMachine> machine_;
   std::optional<PeerId> link_;  // dialled, perhaps up
   bool is_up_ = false;

@@ -11,6 +11,7 @@
 #include "common/crypto/hex.h"
 #include "common/crypto/sha256.h"
 #include "common/protocol/codec.h"
+#include "common/secagg/job_encoding.h"
 #include "tests/support/small_job.h"
 
 namespace skerry {
@@ -70,6 +71,19 @@ void SimulatedCoordinator::Start() {
   policy.model_bytes = layout_->element_count() * sizeof(float);
   policy.upload_bytes = context_.trainer.encoding().layout().size() * sizeof(RingElement);
   policy.scale_bits = static_cast<uint32_t>(context_.trainer.encoding().scale_bits());
+  if (scenario.secagg.enabled) {
+    // Agents sign the scale that they compute from the job.
+    policy.scale_bits =
+        static_cast<uint32_t>(EncodingOf(JobOf(scenario), layout_->element_count())->scale_bits());
+    policy.secagg = std::make_shared<const SecAggPolicy>(
+        SecAggPolicy{.run = RunId(std::string(32, 'a')),
+                     .job_sha256 = Sha256Of("the job"),
+                     .config = scenario.secagg,
+                     .identity_of = [](const NodeId& node) -> std::optional<Ed25519PublicKey> {
+                       return FakeSecAggCrypto::KeyOf(node.value());
+                     },
+                     .crypto = &crypto_});
+  }
   ++incarnation_;
   process_ = std::unique_ptr<Process>(new Process{
       .membership = Membership(
@@ -84,6 +98,7 @@ void SimulatedCoordinator::Start() {
                                  .spool_folder = testing::TempDir()})});
   const ModelVersion version(context_.log.standing.last_committed.value());
   process_->models.Publish(version, context_.log.models.at(version));
+  RestoreSum();
   const int incarnation = incarnation_;
   context_.network.Listen(
       {.on_message = [this](PeerId peer,
@@ -103,6 +118,19 @@ void SimulatedCoordinator::Start() {
     process_->machine.Start(context_.events.now(), out);
     Drain(std::move(out));
   });
+}
+
+// What a worker of the process before had sealed, if the survivors of a session were fixed.
+void SimulatedCoordinator::RestoreSum() {
+  const std::optional<proto::SessionState>& session = context_.log.standing.session;
+  if (!session) return;
+  ++context_.log.sessions_continued;
+  if (session->survivors().empty()) return;
+  process_->sum = context_.log.sealed_sum;
+  const auto count = static_cast<size_t>(session->roster().adverts_size());
+  for (const size_t member : MemberSet::Parse(session->survivors(), count)->members()) {
+    process_->summed.insert(NodeId(session->roster().adverts(static_cast<int>(member)).node()));
+  }
 }
 
 // ---- life and death ----------------------------------------------------------------------------
@@ -261,10 +289,18 @@ void SimulatedCoordinator::Drain(UploadReceiver::Events events) {
 void SimulatedCoordinator::Persist(const Record& record) {
   RunLog& log = context_.log;
   if (const auto* started = std::get_if<RoundStarted>(&record)) {
-    if (!log.started.emplace(started->round, *started).second) {
-      log.violations.push_back(fmt::format("round {} begun twice", started->round.value()));
+    const auto [it, is_new] = log.started.emplace(started->round, *started);
+    if (!is_new) {
+      ++log.attempts_given_up;
+      if (started->attempt <= it->second.attempt) {
+        log.violations.push_back(fmt::format("round {} begun twice", started->round.value()));
+      }
+      it->second = *started;
     }
     log.standing.open_round = *started;
+    log.standing.session.reset();
+  } else if (const auto* session = std::get_if<SessionStored>(&record)) {
+    log.standing.session = session->state;
   } else if (const auto* committed = std::get_if<RoundCommitted>(&record)) {
     if (committed->round.value() != log.standing.last_committed.value() + 1) {
       log.violations.push_back(fmt::format("round {} committed after round {}",
@@ -274,6 +310,7 @@ void SimulatedCoordinator::Persist(const Record& record) {
     log.standing.last_committed = committed->round;
     log.standing.model_sha256 = committed->model_sha256;
     log.standing.open_round.reset();
+    log.standing.session.reset();
     log.committed.push_back(*committed);
     const ModelVersion version(committed->round.value());
     process_->models.Publish(version, log.models.at(version));
@@ -340,6 +377,16 @@ Instant SimulatedCoordinator::WorkerDone() {
 void SimulatedCoordinator::Do(const Work& work) {
   if (const auto* add = std::get_if<AddUploadWork>(&work)) {
     AddUpload(*add);
+  } else if (const auto* seal = std::get_if<SealSumWork>(&work)) {
+    Later(WorkerDone(), [this, seal = *seal] {
+      context_.log.sealed_sum = process_->sum;
+      Feed(SumSealed{.round = seal.round, .attempt = seal.attempt, .status = absl::OkStatus()});
+    });
+  } else if (std::holds_alternative<DiscardSumWork>(work)) {
+    Later(WorkerDone(), [this] {
+      process_->sum.clear();
+      process_->summed.clear();
+    });
   } else if (const auto* commit = std::get_if<CommitWork>(&work)) {
     Commit(*commit);
   } else {
@@ -381,6 +428,17 @@ void SimulatedCoordinator::Commit(const CommitWork& work) {
       log.violations.push_back(fmt::format("round {} has {} survivors, {} were summed",
                                            work.round.value(), work.survivor_count,
                                            process_->summed.size()));
+    }
+    if (work.unmask != nullptr) {
+      log.dropped_members +=
+          static_cast<int>(work.unmask->members.size() - work.unmask->survivors.size());
+      const absl::StatusOr<std::vector<MaskKey>> masks = RecoverMasks(*work.unmask);
+      if (!masks.ok()) {
+        log.violations.push_back(fmt::format("round {} cannot be unmasked: {}", work.round.value(),
+                                             std::string(masks.status().message())));
+        return;
+      }
+      ApplyMasks(process_->sum, *masks);
     }
     const SharedModel before = log.models.at(ModelVersion(work.round.value() - 1));
     absl::StatusOr<std::vector<float>> values =

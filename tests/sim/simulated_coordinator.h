@@ -19,6 +19,7 @@
 #include "coordinator/transfer/upload_receiver.h"
 #include "tests/sim/simulated_agent.h"
 #include "tests/support/fake_roster.h"
+#include "tests/support/fake_secagg_crypto.h"
 #include "tests/support/scripted_random.h"
 
 namespace skerry {
@@ -45,6 +46,7 @@ class SimulatedCoordinator {
     std::set<NodeId> summed{};
   };
 
+  void RestoreSum();
   // Runs `step` in the present process, then ends the process if a crash struck meanwhile.
   void Enter(const std::function<void()>& step);
   // The same later, unless the process has ended by then.
@@ -78,6 +80,7 @@ class SimulatedCoordinator {
   ClusterContext context_;
   Rng rng_;
   SeededRandom nonces_;
+  FakeSecAggCrypto crypto_;
   std::shared_ptr<const FakeRoster> roster_;
   ParameterLayoutPtr layout_;
   int incarnation_ = 0;

@@ -46,6 +46,7 @@ std::optional<Instant> NextCut(const Collecting& phase, const RoundData& data) {
 
 Phase Settle(Collecting&& phase, RoundData& data, Instant now, Outbox& out) {
   const bool is_complete = data.accepted_count() >= data.target || data.outstanding_count() == 0;
+  if (is_complete && data.secagg) return StartUnmasking(data, now, out);
   if (is_complete) return StartCommit(data, now, out);
   return std::move(phase);
 }
@@ -71,7 +72,7 @@ Phase On(Collecting&& phase, const DeadlineReached&, RoundData& data, Instant no
   }
   std::sort(told.begin(), told.end());
   for (const auto& [peer, node] : told) {
-    SendVerdict(peer, data.round.value(), node, proto::REJECT_REASON_STALLED, out);
+    SendVerdict(data, peer, data.round.value(), node, proto::REJECT_REASON_STALLED, out);
   }
   return Settle(std::move(phase), data, now, out);
 }

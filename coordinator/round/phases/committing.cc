@@ -40,7 +40,7 @@ RoundCommitted Committed(const CommitDone& in, const RoundData& data, Instant de
 
 }  // namespace
 
-Phase StartCommit(RoundData& data, Instant now, Outbox& out) {
+void TurnAwaySurplus(RoundData& data, Outbox& out) {
   std::vector<PeerNode> told;
   for (auto& [node, participant] : data.participants) {
     if (!participant.is_outstanding()) continue;
@@ -51,10 +51,18 @@ Phase StartCommit(RoundData& data, Instant now, Outbox& out) {
   }
   std::sort(told.begin(), told.end());
   for (const auto& [peer, node] : told) {
-    SendVerdict(peer, data.round.value(), node, proto::REJECT_REASON_COHORT_FULL, out);
+    SendVerdict(data, peer, data.round.value(), node, proto::REJECT_REASON_COHORT_FULL, out);
   }
   out.uploads.emplace_back(DropAllUploads{});
-  out.work.emplace_back(CommitWork{.round = data.round, .survivor_count = data.accepted_count()});
+}
+
+Phase StartCommit(RoundData& data, Instant now, Outbox& out) {
+  TurnAwaySurplus(data, out);
+  CommitWork work{.round = data.round, .survivor_count = data.accepted_count()};
+  if (data.secagg) {
+    work.unmask = std::make_shared<const MaskRecoveryInput>(data.secagg->RecoveryInput());
+  }
+  out.work.emplace_back(std::move(work));
   return Committing{.since = now, .stop = std::nullopt};
 }
 
@@ -62,6 +70,10 @@ Phase Settle(Committing&& phase, RoundData&, Instant, Outbox&) { return std::mov
 
 Phase On(Committing&& phase, const CommitDone& in, RoundData& data, Instant now, Outbox& out) {
   if (in.round != data.round) return std::move(phase);
+  if (in.is_unmasking_broken) {
+    if (phase.stop) return Interrupt(phase.stop->detail, data, out);
+    return AbortAttempt(std::string(in.status.message()), data, now, out);
+  }
   if (!in.status.ok()) {
     return Fail(fmt::format("round {} could not be committed: {}", data.round.value(),
                             std::string(in.status.message())),
@@ -70,6 +82,7 @@ Phase On(Committing&& phase, const CommitDone& in, RoundData& data, Instant now,
   out.persist.emplace_back(Committed(in, data, phase.since, now));
   data.last_committed = data.round;
   data.model_sha256 = in.model_sha256;
+  data.secagg.reset();
   SendRoundClosed(data, out);
   if (phase.stop) return Interrupt(phase.stop->detail, data, out);
   EvaluateIfDue(data, out);

@@ -1,5 +1,5 @@
-// The survivors are fixed. The worker decodes the sum, applies the strategy and writes the
-// checkpoint; CommitDone ends the round. A request to stop waits for it.
+// The survivors are fixed. The worker opens the sum if it is masked, decodes it, applies the
+// strategy and writes the checkpoint; CommitDone ends the round. A request to stop waits for it.
 #pragma once
 
 #include <optional>
@@ -17,7 +17,10 @@ struct Committing {
   std::optional<StopRequested> stop;
 };
 
-// Turns away who is still outstanding (over-selection) and orders the commit.
+// Turns away who is still outstanding (over-selection).
+void TurnAwaySurplus(RoundData& data, Outbox& out);
+
+// Orders the commit of the accepted updates.
 Phase StartCommit(RoundData& data, Instant now, Outbox& out);
 
 Phase Settle(Committing&& phase, RoundData& data, Instant now, Outbox& out);

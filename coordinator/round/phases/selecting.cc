@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "common/protocol/codec.h"
+#include "coordinator/round/key_exchange.h"
 #include "coordinator/round/notices.h"
 #include "coordinator/round/phases.h"
 #include "coordinator/selection/cohort.h"
@@ -53,7 +54,10 @@ Phase BeginRound(RoundData& data, Instant now, Outbox& out) {
   return ReopenRound(started, data, now, out);
 }
 
-Phase ReopenRound(const RoundStarted& round, RoundData& data, Instant now, Outbox& out) {
+namespace {
+
+// Everything of a round but its first step.
+void OpenRound(const RoundStarted& round, RoundData& data, Instant now, Outbox& out) {
   const size_t invited = round.invited.size();
   data.round = round.round;
   data.attempt = round.attempt;
@@ -81,6 +85,51 @@ Phase ReopenRound(const RoundStarted& round, RoundData& data, Instant now, Outbo
   }
   if (!tasks.empty()) data.first_task_at = now;
   SendTasks(data, std::move(tasks), out);
+  data.secagg.reset();
+  if (data.policy.secagg != nullptr) StartKeyExchange(data, now);
+}
+
+// Whoever was not in the session when the coordinator stopped is out of the round.
+void LeaveOut(Participant& participant, RoundData& data) {
+  participant.refusal = proto::REJECT_REASON_KEYS_CLOSED;
+  participant.reason = "not in the session that was open when the coordinator stopped";
+  data.SetParticipation(participant, Participation::kFailed);
+}
+
+}  // namespace
+
+Phase ReopenRound(const RoundStarted& round, RoundData& data, Instant now, Outbox& out) {
+  OpenRound(round, data, now, out);
+  return Settle(Training{}, data, now, out);
+}
+
+Phase ResumeSession(const RoundStarted& round, const proto::SessionState& session, RoundData& data,
+                    Instant now, Outbox& out) {
+  OpenRound(round, data, now, out);
+  absl::StatusOr<SecAggServer> server =
+      SecAggServer::Restore({.params = data.secagg->params(),
+                             .identity_of = data.policy.secagg->identity_of,
+                             .crypto = data.policy.secagg->crypto},
+                            session);
+  if (!server.ok()) {
+    return AbortAttempt(
+        fmt::format("its session cannot be continued: {}", std::string(server.status().message())),
+        data, now, out);
+  }
+  *data.secagg = *std::move(server);
+  const bool is_unmasking = data.secagg->stage() >= SecAggServer::Stage::kSignatures;
+  for (auto& [node, participant] : data.participants) {
+    if (!participant.is_outstanding()) continue;
+    if (is_unmasking && data.secagg->IsSurvivor(node)) {
+      data.SetParticipation(participant, Participation::kAccepted);
+    } else if (is_unmasking || !data.secagg->roster().Find(node) ||
+               (data.secagg->stage() == SecAggServer::Stage::kUpdates &&
+                !data.secagg->IsMember(node))) {
+      LeaveOut(participant, data);
+    }
+  }
+  data.quorum = NodesNeeded(data);
+  if (is_unmasking) return ResumeUnmasking(data, now, out);
   return Settle(Training{}, data, now, out);
 }
 

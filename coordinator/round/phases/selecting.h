@@ -20,6 +20,10 @@ Phase BeginRound(RoundData& data, Instant now, Outbox& out);
 // Opens a round that is already recorded: the same round, attempt and nodes after a restart.
 Phase ReopenRound(const RoundStarted& round, RoundData& data, Instant now, Outbox& out);
 
+// The same, with the secure aggregation session that was stored of it.
+Phase ResumeSession(const RoundStarted& round, const proto::SessionState& session, RoundData& data,
+                    Instant now, Outbox& out);
+
 Phase Settle(Selecting&& phase, RoundData& data, Instant now, Outbox& out);
 Phase On(Selecting&& phase, const DeadlineReached&, RoundData& data, Instant now, Outbox& out);
 

@@ -1,19 +1,33 @@
 #include "coordinator/round/phases/training.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "coordinator/round/key_exchange.h"
 #include "coordinator/round/phases.h"
 #include "coordinator/round/waiting.h"
 
 namespace skerry {
 
+Instant NextDeadline(const Training&, const RoundData& data) {
+  const Instant end = data.last_progress + data.policy.round.wait_timeout;
+  return std::min(end, NextKeyCut(data).value_or(end));
+}
+
 Phase Settle(Training&& phase, RoundData& data, Instant now, Outbox& out) {
+  if (data.secagg) AdvanceKeyExchange(data, now, out);
   const uint32_t accepted = data.accepted_count();
   if (accepted >= data.quorum) return StartCollecting(data, now, out);
   const uint32_t reachable = accepted + data.outstanding_count();
   if (reachable >= data.quorum) return std::move(phase);
+  // Once keys were exchanged another attempt may do better: it begins with everyone again.
+  if (data.secagg && data.secagg->stage() != SecAggServer::Stage::kKeys) {
+    return AbortAttempt(fmt::format("it needs {} updates and can get {} at most: {}", data.quorum,
+                                    reachable, DescribeLost(data)),
+                        data, now, out);
+  }
   return Fail(fmt::format("round {} needs {} updates and can get {} at most: {}",
                           data.round.value(), data.quorum, reachable, DescribeLost(data)),
               data, out);
@@ -21,12 +35,13 @@ Phase Settle(Training&& phase, RoundData& data, Instant now, Outbox& out) {
 
 Phase On(Training&& phase, const DeadlineReached&, RoundData& data, Instant now, Outbox& out) {
   const Milliseconds wait = data.policy.round.wait_timeout;
-  if (now < data.last_progress + wait) return std::move(phase);
+  if (data.secagg) CutSilentKeys(data, now, out);
+  if (now < data.last_progress + wait) return Settle(std::move(phase), data, now, out);
   return Fail(
       fmt::format("round {} has {} of the {} updates it needs and saw no progress for {:.0f} "
-                  "s; missing: {}. Resume the run when they are back",
+                  "s; {}. Resume the run when they are back",
                   data.round.value(), data.accepted_count(), data.quorum, Seconds(wait),
-                  DescribeOutstanding(data, now)),
+                  DescribeWait(phase, data, now)),
       data, out);
 }
 

@@ -1,4 +1,7 @@
-// Fewer updates than round.quorum. Waits up to round.wait_timeout without progress of anyone, then
+// Fewer updates than round.quorum. With secure aggregation nodes exchange keys meanwhile
+// (key_exchange.h), and the quorum is at least what opens the sum.
+//
+// Waits up to round.wait_timeout without progress of anyone, then
 // the run fails and can be resumed. Fails at once when those left cannot make the quorum.
 #pragma once
 
@@ -11,6 +14,9 @@ namespace skerry {
 struct Phase;
 
 struct Training {};
+
+// The next silent node to be cut from the key exchange, or the end of patience.
+Instant NextDeadline(const Training& phase, const RoundData& data);
 
 Phase Settle(Training&& phase, RoundData& data, Instant now, Outbox& out);
 Phase On(Training&& phase, const DeadlineReached&, RoundData& data, Instant now, Outbox& out);

@@ -19,9 +19,11 @@ struct PhaseCase {
 };
 
 const std::set<Envelope::BodyCase> kJoinedMessages = {
-    Envelope::kWelcome,     Envelope::kJoinResult,   Envelope::kRoundTask,   Envelope::kModelChunk,
-    Envelope::kUploadGrant, Envelope::kUploadResult, Envelope::kRoundClosed, Envelope::kJobEnd,
-    Envelope::kRefused,     Envelope::kPing};
+    Envelope::kWelcome,     Envelope::kJoinResult,   Envelope::kRoundTask,
+    Envelope::kModelChunk,  Envelope::kUploadGrant,  Envelope::kUploadResult,
+    Envelope::kRoundClosed, Envelope::kJobEnd,       Envelope::kRefused,
+    Envelope::kPing,        Envelope::kKeyRoster,    Envelope::kShareDelivery,
+    Envelope::kSurvivorSet, Envelope::kUnmaskRequest};
 
 std::vector<PhaseCase> Phases() {
   return {
@@ -72,6 +74,14 @@ std::vector<Envelope> AllMessages(const SessionHarness& agent) {
   messages.emplace_back().mutable_upload_chunk();
   messages.emplace_back().mutable_node_failure();
   messages.emplace_back().mutable_leave();
+  messages.emplace_back().mutable_key_roster();
+  messages.emplace_back().mutable_share_delivery();
+  messages.emplace_back().mutable_survivor_set();
+  messages.emplace_back().mutable_unmask_request();
+  messages.emplace_back().mutable_key_advert();
+  messages.emplace_back().mutable_key_shares();
+  messages.emplace_back().mutable_survivor_signature();
+  messages.emplace_back().mutable_unmask_shares();
   return messages;
 }
 
@@ -114,8 +124,9 @@ TEST(SessionPhasesTest, EveryPhaseTakesEveryOtherInputAndEveryDeadline) {
       DataLoaded{.loading = LoadingId(99), .problems = {}},
       TrainProgressed{.training = TrainingId(99), .permille = 1},
       TrainDone{.training = TrainingId(99)},
+      MaskDone{.training = TrainingId(99)},
       LeaveRequested{}};
-  const std::vector<std::string> after = {"greeting", "disconnected", "", "", "", "ended"};
+  const std::vector<std::string> after = {"greeting", "disconnected", "", "", "", "", "ended"};
   ASSERT_EQ(inputs.size(), std::variant_size_v<SessionInput>);
   for (const PhaseCase& phase : Phases()) {
     for (size_t i = 0; i < inputs.size(); ++i) {

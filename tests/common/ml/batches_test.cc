@@ -31,7 +31,8 @@ TEST(BatchesTest, EpochVisitsEveryRowOnceInAnOrderOfItsOwn) {
 
 TEST(BatchesTest, SeedDiffersByJobNodeAndRound) {
   const std::set<uint64_t> seeds = {TrainingSeed(1, "node-1", 1), TrainingSeed(2, "node-1", 1),
-                                    TrainingSeed(1, "node-2", 1), TrainingSeed(1, "node-1", 2)};
+                                    TrainingSeed(1, "node-1", 1, 2), TrainingSeed(1, "node-2", 1),
+                                    TrainingSeed(1, "node-1", 2)};
 
   EXPECT_EQ(seeds.size(), 4u);
 }

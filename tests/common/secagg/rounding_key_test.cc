@@ -25,5 +25,12 @@ TEST(RoundingKeyTest, EverySeedNodeAndRoundHasItsOwn) {
   EXPECT_EQ(keys.size(), 6u);
 }
 
+TEST(RoundingKeyTest, FurtherAttemptHasItsOwn) {
+  const SecretBytes first = RoundingKey(1, NodeId("a"), RoundId(1));
+  const SecretBytes second = RoundingKey(1, NodeId("a"), RoundId(1), AttemptId(2));
+  EXPECT_TRUE(first == RoundingKey(1, NodeId("a"), RoundId(1), AttemptId(1)));
+  EXPECT_FALSE(first == second);
+}
+
 }  // namespace
 }  // namespace skerry

@@ -10,6 +10,10 @@ struct Printer {
     text += fmt::format("started {} {}", record.round.value(), record.attempt.value());
     for (const NodeId& node : record.invited) text += " " + node.value();
   }
+  void operator()(const SessionStored& record) {
+    text += fmt::format("session {} {} {}", record.round.value(), record.attempt.value(),
+                        record.state.SerializeAsString());
+  }
   void operator()(const RoundCommitted& record) {
     text += fmt::format("committed {} {}", record.round.value(), record.model_sha256);
     for (const ParticipantRecord& participant : record.participants) {
@@ -33,6 +37,10 @@ struct Printer {
   void operator()(const AddUploadWork& work) {
     text += fmt::format("add {} {} {}", work.node.value(), work.round.value(), work.content_id);
   }
+  void operator()(const SealSumWork& work) {
+    text += fmt::format("seal {} {}", work.round.value(), work.attempt.value());
+  }
+  void operator()(const DiscardSumWork&) { text += "discard the sum"; }
   void operator()(const CommitWork& work) {
     text += fmt::format("commit {} {}", work.round.value(), work.survivor_count);
   }
