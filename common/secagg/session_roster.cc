@@ -77,9 +77,9 @@ absl::StatusOr<SessionRoster> SessionRoster::Create(const SessionParams& params,
                                                     const IdentityOf& identity_of,
                                                     const SecAggCrypto& crypto) {
   const auto size = static_cast<size_t>(roster.adverts_size());
-  if (size < kSessionMembersMin) {
+  if (static_cast<int64_t>(size) < kSessionNodesMin) {
     return absl::InvalidArgumentError(
-        fmt::format("a session needs {} members at least, got {}", kSessionMembersMin, size));
+        fmt::format("a session needs {} members at least, got {}", kSessionNodesMin, size));
   }
   SessionRoster result;
   std::set<std::string> keys;

@@ -21,9 +21,6 @@
 
 namespace skerry {
 
-// Fewer members hide nothing worth the name.
-inline constexpr size_t kSessionMembersMin = 3;
-
 struct SessionParams {
   RunId run;
   RoundId round;
@@ -55,7 +52,7 @@ Sha256Digest SeedCommitment(const SecretBytes& seed);
 // The members of a session with their keys. A value; any thread.
 class SessionRoster {
  public:
-  // Checks everything that an honest member must: at least kSessionMembersMin members, sorted
+  // Checks everything that an honest member must: at least kSessionNodesMin members, sorted
   // without repeats, all known, all adverts signed for `params`, no key used twice. Fails with
   // kInvalidArgument or kUnauthenticated and the node's name.
   static absl::StatusOr<SessionRoster> Create(const SessionParams& params,

@@ -119,6 +119,7 @@ absl::Status Aggregator::Add(const UploadBody& upload) {
 
 absl::Status Aggregator::SealSum(RoundId round, AttemptId attempt) {
   RemoveSealedSums(options_.run_dir);
+  SKERRY_RETURN_IF_ERROR(MakeDirectories(options_.run_dir + "/state"));
   const std::string path = SealedSumPath(options_.run_dir, round, attempt);
   SKERRY_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path));
   SKERRY_RETURN_IF_ERROR(file.Write(AsBytes(std::span<const RingElement>(sum_))));

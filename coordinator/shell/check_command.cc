@@ -13,35 +13,10 @@
 #include "common/ml/model.h"
 #include "common/ml/trainer.h"
 #include "common/secagg/job_encoding.h"
+#include "coordinator/shell/guarantee.h"
 
 namespace skerry {
 namespace {
-
-// The guarantee in words: what it is, against whom, and what it is not.
-std::string GuaranteeOf(const JobConfig& job) {
-  if (!job.secagg.enabled) {
-    return "# guarantee: none. This job has neither secure aggregation nor differential privacy: "
-           "the\n"
-           "#   coordinator can see every node's update. Data itself never leaves a node.\n";
-  }
-  // A coordinator that cheats may begin a session with fewer nodes than the job says, but not with
-  // so few that no two of them are honest.
-  const int64_t colluders = job.secagg.colluders;
-  const int64_t fewest = std::max(kSessionNodesMin, colluders + 2);
-  const int64_t updates = std::max(SessionThreshold(fewest, colluders), job.secagg.min_survivors);
-  return fmt::format(
-      "# guarantee: secure aggregation, against a coordinator that breaks the protocol and up to "
-      "{}\n"
-      "#   nodes that conspire with it. They learn the sum of at least {} updates, at least {} of\n"
-      "#   them of honest nodes (more where a site's policy asks for more), the sum of the\n"
-      "#   weights{}, who took part and when. Of a single update they learn nothing else, if\n"
-      "#   each site's own roster is right. Data itself never leaves a node.\n"
-      "#   Not promised: the sum and the model are not private in themselves (there is no\n"
-      "#   differential privacy), a malicious node can poison the sum or make a round fail, and a\n"
-      "#   malicious coordinator can hold a round up or announce a wrong model.\n",
-      colluders, updates, updates - colluders,
-      job.evaluation.on_nodes ? " and of the nodes' metrics" : "");
-}
 
 // How many nodes secure aggregation needs; empty without it.
 std::string SessionOf(const JobConfig& job) {
@@ -76,7 +51,7 @@ absl::StatusOr<std::string> Consequences(const JobConfig& job) {
       job.secagg.enabled ? UpdatesNeeded(job.round, job.secagg, InvitedCount(job.round))
                          : job.round.quorum,
       encoding.scale_bits(), 1.0 / static_cast<double>(uint64_t{1} << encoding.scale_bits()),
-      job.encoding.range, SessionOf(job), GuaranteeOf(job));
+      job.encoding.range, SessionOf(job), GuaranteeComment(job));
 }
 
 }  // namespace

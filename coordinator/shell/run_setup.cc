@@ -16,6 +16,7 @@
 #include "common/ml/model.h"
 #include "common/ml/trainer.h"
 #include "common/secagg/job_encoding.h"
+#include "coordinator/shell/guarantee.h"
 #include "coordinator/store/checkpoint.h"
 
 namespace skerry {
@@ -29,13 +30,6 @@ RunId NewRunId() {
 
 std::string DefaultRunDir(int64_t wall_unix_ms) {
   return fmt::format("runs/{:%Y%m%d-%H%M%S}", fmt::gmtime(wall_unix_ms / 1000));
-}
-
-// What the job promises to whom, in one sentence, for the report.
-std::string GuaranteeOf(const JobConfig& job) {
-  SKERRY_ASSERT(!job.secagg.enabled && !job.privacy.enabled);  // refused when the job was read
-  return "No secure aggregation and no differential privacy: the coordinator can see every node's "
-         "update; data itself never leaves a node.";
 }
 
 // Everything about a job that can be known before anybody joins.

@@ -27,7 +27,7 @@ TEST_F(CommandLineTest, CheckPrintsTheResolvedJobWhichChecksAgain) {
   Subprocess check = Check(SmallJob());
   ASSERT_EQ(check.WaitForExit(), 0) << check.standard_error();
   EXPECT_THAT(check.standard_output(), AllOf(HasSubstr("quorum: 6"), HasSubstr("199210 parameters"),
-                                             HasSubstr("guarantee: none")));
+                                             HasSubstr("guarantee: None")));
 
   Subprocess again = Check(check.standard_output());
   ASSERT_EQ(again.WaitForExit(), 0) << again.standard_error();
@@ -53,7 +53,7 @@ TEST_F(CommandLineTest, CheckSaysHowManyNodesSecureAggregationNeedsAndWhatItGuar
               AllOf(HasSubstr("n = 8 nodes"), HasSubstr("t = 6 of them"), HasSubstr("k = 7 others"),
                     HasSubstr("6 updates are needed, so 2 nodes may drop out"),
                     HasSubstr("up to 2\n#   nodes that conspire"), HasSubstr("Not promised")));
-  EXPECT_EQ(check.standard_output().find("guarantee: none"), std::string::npos);
+  EXPECT_EQ(check.standard_output().find("guarantee: None"), std::string::npos);
 
   Subprocess again = Check(check.standard_output());
   ASSERT_EQ(again.WaitForExit(), 0) << again.standard_error();
