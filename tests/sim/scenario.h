@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <set>
 #include <string>
@@ -11,6 +12,8 @@
 #include "common/base/clock.h"
 #include "common/base/strong_id.h"
 #include "common/config/job_config.h"
+#include "common/transport/frame.h"
+#include "skerry.pb.h"
 #include "tests/support/loopback_network.h"
 
 namespace skerry {
@@ -41,6 +44,9 @@ struct Scenario {
   double coordinator_crash_probability = 0;  // at each boundary of an outbox
   int crash_count_max = 0;                   // of each process
   Duration down_max = std::chrono::seconds(5);
+
+  // Sees every message that reaches the coordinator.
+  std::function<void(const proto::Envelope&, const Message&)> observe{};
 
   std::vector<NodeId> nodes() const {
     std::vector<NodeId> names;

@@ -176,6 +176,7 @@ void SimulatedCoordinator::OnMessage(PeerId peer, const Message& message) {
   if (process_->forgotten.contains(peer)) return;
   const absl::StatusOr<proto::Envelope> envelope = protocol::Decode(message.envelope.bytes());
   SKERRY_ASSERT(envelope.ok());
+  if (context_.scenario.observe) context_.scenario.observe(*envelope, message);
   MembershipOutbox out;
   const Membership::Route route = process_->membership.HandleMessage(peer, ProcessName(), *envelope,
                                                                      context_.events.now(), out);
