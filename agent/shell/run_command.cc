@@ -19,6 +19,7 @@
 #include "common/config/secagg_rules.h"
 #include "common/crypto/hex.h"
 #include "common/crypto/random_bits.h"
+#include "common/crypto/secret_bytes.h"
 #include "common/crypto/self_test.h"
 #include "common/crypto/sha256.h"
 #include "common/identity/join_proof.h"
@@ -238,6 +239,7 @@ absl::StatusOr<VirtualNodes> ParseVirtualNodes(const std::string& text) {
 }
 
 int RunCommand(const AgentRunOptions& options) {
+  KeepMemoryPrivate();
   if (const absl::Status tested = SelfTestCrypto(); !tested.ok()) {
     LogError(std::string(tested.message()));
     return kExitFailed;

@@ -1,11 +1,21 @@
 #include "common/crypto/secret_bytes.h"
 
 #include <algorithm>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <utility>
 
 #include <openssl/crypto.h>
 
+#include "common/base/status.h"
+
 namespace skerry {
+
+void KeepMemoryPrivate() {
+  const rlimit none{0, 0};
+  SKERRY_ASSERT(::setrlimit(RLIMIT_CORE, &none) == 0);
+  SKERRY_ASSERT(::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0);
+}
 
 void WipeBytes(std::span<uint8_t> bytes) {
   if (!bytes.empty()) OPENSSL_cleanse(bytes.data(), bytes.size());

@@ -15,6 +15,7 @@
 #include "common/base/log.h"
 #include "common/base/status.h"
 #include "common/config/address.h"
+#include "common/crypto/secret_bytes.h"
 #include "common/crypto/self_test.h"
 #include "common/identity/key_files.h"
 #include "common/identity/z85.h"
@@ -124,6 +125,7 @@ void PrintResult(const RunOptions& options, const RunView& view, int exit_code) 
 }  // namespace
 
 int RunCommand(const RunOptions& options) {
+  KeepMemoryPrivate();
   if (const absl::Status tested = SelfTestCrypto(); !tested.ok()) return Fail(tested);
   if (options.roster_path.empty()) {
     return Fail(absl::InvalidArgumentError(

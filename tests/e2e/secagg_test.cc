@@ -1,8 +1,12 @@
 // Secure aggregation between real processes: the same model as without it, through the loss of
 // agents and of the coordinator.
 #include <algorithm>
+#include <filesystem>
 #include <signal.h>
 
+#include "common/base/file.h"
+#include "common/crypto/hex.h"
+#include "common/identity/key_files.h"
 #include "coordinator/store/run_history.h"
 #include "tests/e2e/deployment.h"
 #include "tests/support/status_matchers.h"
@@ -47,9 +51,9 @@ TEST(SecAggTest, ModelIsTheSameWithAndWithoutIt) {
 
 TEST(SecAggTest, AgentKilledInTheMiddleCostsItsOwnUpdateOnly) {
   Deployment deployment({.nodes = 8, .processes = 8, .link = Deployment::Link::kTcp});
-  deployment.StartCoordinator(SmallJob(), Masked({"--set", "round.count=4"}));
+  deployment.StartCoordinator(SmallJob(), Masked({"--set", "round.count=12"}));
   deployment.StartAllAgents();
-  ASSERT_TRUE(deployment.coordinator().WaitForText("round 1 of 4 done"));
+  ASSERT_TRUE(deployment.coordinator().WaitForText("round 1 of 12 done"));
 
   deployment.agent(3).Signal(SIGKILL);
 
@@ -57,9 +61,10 @@ TEST(SecAggTest, AgentKilledInTheMiddleCostsItsOwnUpdateOnly) {
   EXPECT_EQ(result.value("status", ""), "completed") << deployment.coordinator().standard_error();
   ASSERT_OK_AND_ASSIGN(const RunHistory history, ReadRunHistory(deployment.run_dir()));
   const auto survivors = Survivors(history);
-  ASSERT_EQ(survivors.size(), 4u);
+  ASSERT_EQ(survivors.size(), 12u);
+  const std::vector<NodeId>& last = survivors.back();
   EXPECT_EQ(survivors[0].size(), 8u);
-  EXPECT_FALSE(std::binary_search(survivors[3].begin(), survivors[3].end(), NodeId("node-0003")));
+  EXPECT_FALSE(std::binary_search(last.begin(), last.end(), NodeId("node-0003")));
 }
 
 TEST(SecAggTest, CoordinatorKilledThreeTimesEndsWithTheModelOfAnUninterruptedRun) {
@@ -112,6 +117,39 @@ TEST(SecAggTest, AgentWithItsDefaultPolicyRefusesAPlainJob) {
   EXPECT_EQ(agent.WaitForExit(), 1) << agent.standard_error();
   EXPECT_THAT(agent.standard_error(), HasSubstr("policy.allow_plain"));
   EXPECT_THAT(agent.standard_error(), Not(HasSubstr("trained")));
+}
+
+TEST(SecAggTest, NoSecretReachesTheRunDirectoryALogOrACoreFile) {
+  Deployment deployment({.nodes = 8, .processes = 1, .link = Deployment::Link::kTcp});
+  deployment.StartCoordinator(SmallJob(), Masked());
+  deployment.StartAllAgents();
+  ASSERT_TRUE(deployment.coordinator().WaitForText("round 1 of 3 done"));
+  for (const int pid : {deployment.coordinator().pid(), deployment.agent(0).pid()}) {
+    ASSERT_OK_AND_ASSIGN(const std::string limits,
+                         ReadFile("/proc/" + std::to_string(pid) + "/limits", 1 << 16));
+    EXPECT_THAT(limits, testing::ContainsRegex("Max core file size +0 +0"));
+  }
+  ASSERT_EQ(deployment.Result().value("status", ""), "completed");
+  std::string written = deployment.coordinator().standard_error() +
+                        deployment.coordinator().standard_output() +
+                        deployment.agent(0).standard_error();
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(deployment.run_dir())) {
+    if (!entry.is_regular_file()) continue;
+    ASSERT_OK_AND_ASSIGN(const std::string bytes, ReadFile(entry.path().string(), 64 << 20));
+    written += bytes;
+  }
+
+  ASSERT_OK_AND_ASSIGN(const ProcessKeys keys,
+                       ReadProcessKeys(deployment.key_folder() + "/process-0"));
+  std::vector<std::span<const uint8_t>> secrets = {keys.curve.secret().bytes()};
+  for (const NodeKey& node : keys.nodes) secrets.push_back(node.key.seed().bytes());
+  ASSERT_EQ(secrets.size(), 9u);
+  for (const std::span<const uint8_t> secret : secrets) {
+    EXPECT_EQ(written.find(std::string(secret.begin(), secret.end())), std::string::npos);
+    EXPECT_EQ(written.find(HexOf(secret)), std::string::npos);
+  }
+  // The session of the open round goes with its commit, and so does the masked sum.
+  EXPECT_TRUE(std::filesystem::is_empty(deployment.run_dir() + "/state"));
 }
 
 }  // namespace
