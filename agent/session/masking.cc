@@ -9,6 +9,7 @@
 #include "agent/session/progress.h"
 #include "agent/session/round_work.h"
 #include "common/base/status.h"
+#include "common/protocol/limits.h"
 #include "common/secagg/job_encoding.h"
 
 namespace skerry {
@@ -138,11 +139,15 @@ bool IsMasked(const Run& run) { return run.job != nullptr && run.job->secagg.ena
 bool RefuseSpent(const proto::RoundTask& task, SessionData& data, SessionOutbox& out) {
   const RoundKey key{.round = RoundId(task.round()), .attempt = AttemptId(task.attempt())};
   const std::optional<RoundKey>& newest = data.run->newest_masked;
-  if (!newest || key > *newest) return false;
-  ReportIgnored(fmt::format("RoundTask of round {}, attempt {}: an update of it was masked before, "
-                            "and a second one would give the first away",
-                            task.round(), task.attempt()),
-                out);
+  const bool is_spent = newest && key <= *newest;
+  const bool is_excessive = IsMasked(*data.run) && task.attempt() > protocol::kRoundAttemptsMax;
+  if (!is_spent && !is_excessive) return false;
+  ReportIgnored(
+      fmt::format("RoundTask of round {}, attempt {}: {}", task.round(), task.attempt(),
+                  is_spent ? "an update of it was masked before, and a second one would give the "
+                             "first away"
+                           : "a round is attempted three times at most"),
+      out);
   for (const std::string& id : task.nodes()) {
     if (const std::optional<HostedIndex> index = data.Find(id)) {
       SendFailure(data.node(*index), key, proto::REJECT_REASON_POLICY, out);

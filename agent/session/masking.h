@@ -16,7 +16,8 @@ namespace skerry {
 bool IsMasked(const Run& run);
 
 // True, and its nodes refused, if a masked update of the task's round and attempt, or of a later
-// one, was made already: another one over almost the same nodes would give the difference away.
+// one, was made already, or if this is one attempt too many: another sum over almost the same nodes
+// would give the difference away.
 bool RefuseSpent(const proto::RoundTask& task, SessionData& data, SessionOutbox& out);
 
 // Keys for a node that was just given a task, or the same keys again.

@@ -27,6 +27,8 @@ inline constexpr size_t kNonceBytes = 32;
 inline constexpr size_t kSha256Bytes = 32;
 inline constexpr size_t kSignatureBytes = 64;
 inline constexpr size_t kAgreementKeyBytes = 32;
+// Attempts at one masked round. Each may open a sum, so agents refuse more.
+inline constexpr uint32_t kRoundAttemptsMax = 3;
 // Of one secure aggregation session. Its messages stay below kEnvelopeBytesMax with it.
 inline constexpr int kSessionMembersMax = 1024;
 inline constexpr size_t kMemberSetBytesMax = kSessionMembersMax / 8;

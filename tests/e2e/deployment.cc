@@ -22,7 +22,7 @@ seed: 7
 model: {name: mlp}
 data: {id: fashion, dataset: fashion_mnist, examples_max: 800, partition: {scheme: iid}}
 training: {local_epochs: 1, batch_size: 20, optimizer: {name: sgd, learning_rate: 0.1}}
-round: {count: 3, nodes: 8, quorum: 6, stall_timeout_ms: 2000, wait_timeout_ms: 120000}
+round: {count: 3, nodes: 8, quorum: 6, stall_timeout_ms: 20000, wait_timeout_ms: 120000}
 evaluation: {every_rounds: 0}
 )";
 }

@@ -14,8 +14,8 @@
 
 namespace skerry {
 
-// A small job on real images: 8 nodes, mlp, 800 images, 3 rounds; nothing waits longer than 2 s for
-// a node that is gone.
+// A small job on real images: 8 nodes, mlp, 800 images, 3 rounds. A node that is slow to start on a
+// busy machine is waited for, so that who takes part does not depend on the machine.
 std::string SmallJob();
 
 class Deployment {

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "common/protocol/limits.h"
 #include "coordinator/round/key_exchange.h"
 #include "coordinator/round/notices.h"
 #include "coordinator/round/phases.h"
@@ -15,8 +16,6 @@ namespace skerry {
 namespace {
 
 using Stage = SecAggServer::Stage;
-
-constexpr uint32_t kAttemptsMax = 3;
 
 // How the survivors have answered the present question.
 struct Tally {
@@ -131,9 +130,9 @@ Phase AbortAttempt(std::string detail, RoundData& data, Instant now, Outbox& out
               out);
   out.uploads.emplace_back(DropAllUploads{});
   out.work.emplace_back(DiscardSumWork{});
-  if (data.attempt.value() >= kAttemptsMax) {
+  if (data.attempt.value() >= protocol::kRoundAttemptsMax) {
     return Fail(fmt::format("round {} was given up {} times, the last time because {}",
-                            data.round.value(), kAttemptsMax, detail),
+                            data.round.value(), protocol::kRoundAttemptsMax, detail),
                 data, out);
   }
   RoundStarted started{

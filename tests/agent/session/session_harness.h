@@ -11,7 +11,9 @@
 #include "agent/session/session_machine.h"
 #include "common/base/bytes.h"
 #include "common/crypto/sha256.h"
+#include "tests/support/fake_secagg_crypto.h"
 #include "tests/support/memory_spool.h"
+#include "tests/support/scripted_random.h"
 #include "tests/support/small_job.h"
 
 namespace skerry {
@@ -196,7 +198,17 @@ class SessionHarness {
                 },
             .parse_job = [this](const std::string&) -> absl::StatusOr<JobConfig> { return job; },
             .sha256 = [](std::span<const uint8_t> bytes) { return Sha256Of(bytes); },
-            .spool = &spool};
+            .spool = &spool,
+            .identity_of = [](const NodeId& node) -> std::optional<Ed25519PublicKey> {
+              if (!node.value().starts_with("n-")) return std::nullopt;  // a stranger
+              return FakeSecAggCrypto::KeyOf(node.value());
+            },
+            .sign =
+                [](const NodeId& node, std::span<const uint8_t> message) {
+                  return FakeSecAggCrypto::Sign(FakeSecAggCrypto::KeyOf(node.value()), message);
+                },
+            .crypto = &crypto,
+            .random = &random};
   }
 
   SessionOptions options;
@@ -207,6 +219,8 @@ class SessionHarness {
   uint32_t roster_size = 8;
   std::vector<float> model;
   MemorySpool spool;
+  FakeSecAggCrypto crypto;
+  SeededRandom random{11};
   Instant now{};
   SessionOutbox out;
   SessionMachine machine;
