@@ -1,0 +1,147 @@
+// The opened sum is the plain sum of the survivors' updates, bit by bit, whoever drops out at which
+// step; and with one node too few nothing is opened.
+#include "tests/support/secagg_session.h"
+
+#include <algorithm>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "common/config/secagg_rules.h"
+#include "tests/support/status_matchers.h"
+
+namespace skerry {
+namespace {
+
+// Spreads `count` random nodes over the steps.
+Dropouts DrawDropouts(Rng& rng, size_t nodes, size_t count, bool before_keys_too) {
+  std::vector<size_t> order(nodes);
+  for (size_t i = 0; i < nodes; ++i) order[i] = i;
+  rng.Shuffle(order);
+  Dropouts dropouts;
+  std::set<size_t>* steps[] = {&dropouts.before_shares, &dropouts.before_update,
+                               &dropouts.before_signing, &dropouts.before_unmasking,
+                               &dropouts.before_keys};
+  for (size_t i = 0; i < count; ++i) steps[rng.Below(before_keys_too ? 5 : 4)]->insert(order[i]);
+  return dropouts;
+}
+
+// One random session with as many dropouts as it must bear, or fewer.
+void RunCase(uint64_t seed, size_t nodes, bool is_real) {
+  Rng rng = Rng::Derive(seed, "case");
+  const auto colluders = static_cast<int64_t>(rng.Below(nodes / 3 + 1));
+  const auto threshold =
+      static_cast<size_t>(SessionThreshold(static_cast<int64_t>(nodes), colluders));
+  ASSERT_LE(threshold, nodes);
+  SecAggSession session({.nodes = nodes, .colluders = colluders, .is_real = is_real, .seed = seed});
+  const size_t lost = rng.Below(nodes - threshold + 1);
+
+  const auto opened = session.Run(DrawDropouts(rng, nodes, lost, false));
+
+  ASSERT_OK(opened.status()) << "seed " << seed;
+  EXPECT_EQ(*opened, session.Expected()) << "seed " << seed;
+}
+
+class RealSessionTest : public testing::TestWithParam<uint64_t> {};
+
+TEST_P(RealSessionTest, OpenedSumIsThePlainSumOfTheSurvivors) {
+  for (uint64_t i = 0; i < 30; ++i) {
+    const uint64_t seed = GetParam() * 30 + i;
+    RunCase(seed, 3 + seed % 14, /*is_real=*/true);
+  }
+}
+INSTANTIATE_TEST_SUITE_P(Shards, RealSessionTest, testing::Range(uint64_t{0}, uint64_t{10}));
+
+class LargeSessionTest : public testing::TestWithParam<uint64_t> {};
+
+TEST_P(LargeSessionTest, SixtyFourNodes) {
+  for (uint64_t i = 0; i < 5; ++i) RunCase(9000 + GetParam() * 5 + i, 64, /*is_real=*/true);
+}
+INSTANTIATE_TEST_SUITE_P(Shards, LargeSessionTest, testing::Range(uint64_t{0}, uint64_t{4}));
+
+class FakeSessionTest : public testing::TestWithParam<uint64_t> {};
+
+TEST_P(FakeSessionTest, OpenedSumIsThePlainSumOfTheSurvivors) {
+  for (uint64_t i = 0; i < 400; ++i) {
+    const uint64_t seed = 100'000 + GetParam() * 400 + i;
+    RunCase(seed, 3 + seed % 18, /*is_real=*/false);
+  }
+}
+INSTANTIATE_TEST_SUITE_P(Shards, FakeSessionTest, testing::Range(uint64_t{0}, uint64_t{8}));
+
+TEST(SecAggSessionTest, NodesThatNeverAdvertisedMakeTheSessionSmaller) {
+  SecAggSession session({.nodes = 6, .colluders = 1});
+
+  const auto opened = session.Run({.before_keys = {0, 5}});
+
+  ASSERT_OK(opened.status());
+  EXPECT_EQ(session.server().roster().size(), 4u);
+  EXPECT_EQ(session.server().roster().threshold(), 3u);
+  EXPECT_EQ(*opened, session.Expected());
+}
+
+TEST(SecAggSessionTest, OneDropoutTooManyOpensNothing) {
+  // t = 5 of 8: three may be missing, four may not.
+  for (int step = 0; step < 4; ++step) {
+    SecAggSession session({.nodes = 8, .colluders = 0});
+    Dropouts dropouts;
+    std::set<size_t>* steps[] = {&dropouts.before_shares, &dropouts.before_update,
+                                 &dropouts.before_signing, &dropouts.before_unmasking};
+    *steps[step] = {0, 2, 4, 6};
+
+    EXPECT_EQ(session.Run(dropouts).status().code(), absl::StatusCode::kFailedPrecondition);
+  }
+}
+
+TEST(SecAggSessionTest, FewerAnswersThanTheThresholdRecoverNothing) {
+  SecAggSession session({.nodes = 5, .colluders = 1});  // t = 4
+  session.RunToUploads();
+  session.SignAll();
+  session.server().CloseSignatures();
+
+  session.UnmaskAll({0, 1});
+
+  EXPECT_EQ(session.Open().status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST(SecAggSessionTest, SessionRestoredAtEveryStageSaysTheSameBytes) {
+  SecAggSession session({.nodes = 5, .colluders = 1});
+  session.RunToUploads({3});
+  session.SignAll();
+  session.server().CloseSignatures();
+  const proto::SessionState whole = session.server().state();
+
+  ASSERT_OK_AND_ASSIGN(const SecAggServer restored,
+                       SecAggServer::Restore(session.ServerOptions(), whole));
+
+  EXPECT_EQ(restored.key_roster().SerializeAsString(), whole.roster().SerializeAsString());
+  EXPECT_EQ(restored.unmask_request().SerializeAsString(),
+            whole.unmask_request().SerializeAsString());
+  EXPECT_EQ(restored.survivor_set().SerializeAsString(),
+            session.server().survivor_set().SerializeAsString());
+  EXPECT_EQ(restored.state().SerializeAsString(), whole.SerializeAsString());
+  proto::SessionState half = whole;
+  half.clear_survivors();
+  half.clear_unmask_request();
+  ASSERT_OK_AND_ASSIGN(const SecAggServer earlier,
+                       SecAggServer::Restore(session.ServerOptions(), half));
+  EXPECT_EQ(earlier.stage(), SecAggServer::Stage::kUpdates);
+  const std::vector<NodeId> names = {SecAggSession::Name(1), SecAggSession::Name(2)};
+  EXPECT_EQ(earlier.DeliveryFor(names).SerializeAsString(),
+            session.server().DeliveryFor(names).SerializeAsString());
+}
+
+TEST(MemberSetTest, HasOneEncodingOnly) {
+  MemberSet set(10);
+  set.Insert(0);
+  set.Insert(9);
+  EXPECT_EQ(set.bitmap(), std::string("\x01\x02", 2));
+  ASSERT_OK_AND_ASSIGN(const MemberSet parsed, MemberSet::Parse(set.bitmap(), 10));
+  EXPECT_EQ(parsed, set);
+  EXPECT_FALSE(MemberSet::Parse(std::string("\x01\x06", 2), 10).ok());  // an eleventh member
+  EXPECT_FALSE(MemberSet::Parse(std::string("\x01", 1), 10).ok());
+  EXPECT_FALSE(MemberSet::Parse(std::string("\x01\x02\x00", 3), 10).ok());
+}
+
+}  // namespace
+}  // namespace skerry
