@@ -36,8 +36,8 @@ class SecretBytes {
   size_t size_ = 0;
 };
 
-// From now on a crash of this process leaves no core file, and no other process of the same user may
-// read its memory. For programs that hold secrets; called once, at their start.
+// From now on a crash of this process leaves no core file, and no other process of the same user
+// may read its memory. For programs that hold secrets; called once, at their start.
 void KeepMemoryPrivate();
 
 // Overwrites with zeros in a way that the compiler does not remove.
