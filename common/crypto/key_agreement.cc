@@ -22,11 +22,18 @@ AgreementKeyPair AgreementKeyPair::FromSecret(SecretBytes secret) {
 }
 
 absl::StatusOr<SecretBytes> Agree(const SecretBytes& secret, const AgreementPublicKey& peer) {
-  const EvpKeyPtr own = LoadX25519Secret(secret.bytes());
+  return Agreement(secret)(peer);
+}
+
+Agreement::Agreement(const SecretBytes& secret)
+    : secret_(LoadX25519Secret(secret.bytes()).release(),
+              [](void* key) { EVP_PKEY_free(static_cast<EVP_PKEY*>(key)); }) {}
+
+absl::StatusOr<SecretBytes> Agreement::operator()(const AgreementPublicKey& peer) const {
   const EvpKeyPtr other(
       EVP_PKEY_new_raw_public_key(EVP_PKEY_X25519, nullptr, peer.data(), peer.size()));
   CheckOpenSsl(other != nullptr, "load an X25519 public key");
-  const EvpKeyContextPtr context(EVP_PKEY_CTX_new(own.get(), nullptr));
+  const EvpKeyContextPtr context(EVP_PKEY_CTX_new(static_cast<EVP_PKEY*>(secret_.get()), nullptr));
   CheckOpenSsl(context != nullptr && EVP_PKEY_derive_init(context.get()) == 1 &&
                    EVP_PKEY_derive_set_peer(context.get(), other.get()) == 1,
                "begin an X25519 agreement");

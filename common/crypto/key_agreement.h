@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <utility>
 
 #include "absl/status/statusor.h"
@@ -38,5 +39,16 @@ class AgreementKeyPair {
 // if they are all zero (RFC 7748, section 6.1): `peer` is then a point of small order, and anybody
 // could know the result. `secret` must hold AgreementKeyPair::kSecretBytes.
 absl::StatusOr<SecretBytes> Agree(const SecretBytes& secret, const AgreementPublicKey& peer);
+
+// The same for many peers of one secret, which is prepared once: that is half of the work. Copies
+// share it. Any thread.
+class Agreement {
+ public:
+  explicit Agreement(const SecretBytes& secret);
+  absl::StatusOr<SecretBytes> operator()(const AgreementPublicKey& peer) const;
+
+ private:
+  std::shared_ptr<void> secret_;  // OpenSSL's
+};
 
 }  // namespace skerry

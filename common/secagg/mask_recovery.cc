@@ -13,8 +13,8 @@
 namespace skerry {
 namespace {
 
-// Choices of answers that are tried before a secret is given up; a few liars among many spare
-// answers are found well below it.
+// Choices of answers that are tried before a secret is given up. Leaving out one answer after the
+// other, then every pair, stays below it for 64 nodes and more.
 constexpr int kChoicesMax = 5'000;
 
 struct Answer {
@@ -26,25 +26,26 @@ struct Answer {
 // first, so honest answers cost one set of coefficients for all secrets.
 class ShareCombiner {
  public:
-  ShareCombiner(std::vector<Answer> answers, size_t threshold) : answers_(std::move(answers)) {
-    chosen_.resize(threshold);
-    std::iota(chosen_.begin(), chosen_.end(), size_t{0});
-    Prepare();
+  ShareCombiner(std::vector<Answer> answers, size_t threshold)
+      : answers_(std::move(answers)), threshold_(threshold) {
+    Choose({});
   }
 
   // The secret at `position` that passes `is_right`; none if no choice gives one.
   template <typename IsRight>
   std::optional<SecretBytes> Recover(size_t position, IsRight is_right) {
     if (std::optional<SecretBytes> secret = Try(position, is_right)) return secret;
-    std::vector<size_t> before = chosen_;
-    std::iota(chosen_.begin(), chosen_.end(), size_t{0});
-    for (int i = 0; i < kChoicesMax; ++i) {
-      Prepare();
-      if (std::optional<SecretBytes> secret = Try(position, is_right)) return secret;
-      if (!NextChoice()) break;
+    // Few lie, so few are left out: one, then two, ... of the answers, as long as enough remain.
+    int choices = 0;
+    for (size_t count = 1; count <= answers_.size() - threshold_; ++count) {
+      std::vector<size_t> left_out(count);
+      std::iota(left_out.begin(), left_out.end(), size_t{0});
+      do {
+        if (++choices > kChoicesMax) return std::nullopt;
+        Choose(left_out);
+        if (std::optional<SecretBytes> secret = Try(position, is_right)) return secret;
+      } while (NextCombination(left_out, answers_.size()));
     }
-    chosen_ = std::move(before);
-    Prepare();
     return std::nullopt;
   }
 
@@ -59,26 +60,32 @@ class ShareCombiner {
     return *std::move(secret);
   }
 
-  void Prepare() {
+  // The first `threshold_` answers that are not left out (ascending).
+  void Choose(const std::vector<size_t>& left_out) {
+    chosen_.clear();
     std::vector<uint32_t> xs;
-    xs.reserve(chosen_.size());
-    for (const size_t index : chosen_) xs.push_back(answers_[index].x);
+    for (size_t i = 0; chosen_.size() < threshold_; ++i) {
+      if (std::binary_search(left_out.begin(), left_out.end(), i)) continue;
+      chosen_.push_back(i);
+      xs.push_back(answers_[i].x);
+    }
     recovery_.emplace(std::move(xs));
   }
 
-  // The next combination in lexicographic order; false after the last.
-  bool NextChoice() {
-    const size_t count = chosen_.size();
+  // The next ascending choice out of `total` in lexicographic order; false after the last.
+  static bool NextCombination(std::vector<size_t>& choice, size_t total) {
+    const size_t count = choice.size();
     for (size_t i = count; i-- > 0;) {
-      if (chosen_[i] == answers_.size() - count + i) continue;
-      ++chosen_[i];
-      for (size_t j = i + 1; j < count; ++j) chosen_[j] = chosen_[j - 1] + 1;
+      if (choice[i] == total - count + i) continue;
+      ++choice[i];
+      for (size_t j = i + 1; j < count; ++j) choice[j] = choice[j - 1] + 1;
       return true;
     }
     return false;
   }
 
   std::vector<Answer> answers_;
+  size_t threshold_;
   std::vector<size_t> chosen_;
   std::optional<ShamirRecovery> recovery_;
 };
@@ -139,10 +146,10 @@ absl::StatusOr<std::vector<MaskKey>> RecoverMasks(const MaskRecoveryInput& input
           return input.crypto->PublicKeyOf(candidate) == member.mask_key;
         });
     if (!secret) return CannotRecover(member, "mask key");
+    const SecAggCrypto::AgreeFunction agree = input.crypto->AgreementOf(*secret);
     // Every survivor put on the mask it shares with this one; the other half never came.
     for (const size_t survivor : input.survivors.members()) {
-      SKERRY_ASSIGN_OR_RETURN(const SecretBytes agreed,
-                              input.crypto->Agree(*secret, roster.members()[survivor].mask_key));
+      SKERRY_ASSIGN_OR_RETURN(const SecretBytes agreed, agree(roster.members()[survivor].mask_key));
       masks.push_back(PairMask(roster, agreed, index, survivor));
     }
   }

@@ -126,10 +126,10 @@ absl::StatusOr<proto::KeyShares> SecAggClient::SealShares() {
   result.set_round(options_.params.round.value());
   result.set_attempt(options_.params.attempt.value());
   absl::Status failed;
+  const SecAggCrypto::AgreeFunction agree = options_.crypto->AgreementOf(cipher_.secret);
   for (size_t to = 0; to < count && failed.ok(); ++to) {
     if (to == self_) continue;
-    const absl::StatusOr<SecretBytes> agreed =
-        options_.crypto->Agree(cipher_.secret, roster_->members()[to].cipher_key);
+    const absl::StatusOr<SecretBytes> agreed = agree(roster_->members()[to].cipher_key);
     if (!agreed.ok()) {
       failed = agreed.status();
       break;
@@ -188,14 +188,13 @@ absl::Status SecAggClient::OpenShares(const MemberSet& members, std::string_view
         fmt::format("the delivery has {} bytes instead of {}", sealed.size(), expected));
   }
   held_shares_.resize(roster_->size());
+  const SecAggCrypto::AgreeFunction agree = options_.crypto->AgreementOf(cipher_.secret);
   for (const size_t from : members.members()) {
     if (from == self_) {
       held_shares_[from] = own_shares_;
       continue;
     }
-    SKERRY_ASSIGN_OR_RETURN(
-        const SecretBytes agreed,
-        options_.crypto->Agree(cipher_.secret, roster_->members()[from].cipher_key));
+    SKERRY_ASSIGN_OR_RETURN(const SecretBytes agreed, agree(roster_->members()[from].cipher_key));
     const ShareSealing sealing = SealingFor(*roster_, agreed, from, self_);
     const absl::StatusOr<SecretBytes> plain = OpenSealed(
         {.key = sealing.key.bytes(), .nonce = kNonce, .associated = sealing.associated.bytes()},
@@ -214,12 +213,11 @@ absl::Status SecAggClient::OpenShares(const MemberSet& members, std::string_view
 
 absl::Status SecAggClient::DeriveMasks(const MemberSet& members) {
   masks_.reserve(members.size());
+  const SecAggCrypto::AgreeFunction agree = options_.crypto->AgreementOf(mask_.secret);
   masks_.push_back(SelfMask(*roster_, seed_, self_));
   for (const size_t other : members.members()) {
     if (other == self_) continue;
-    SKERRY_ASSIGN_OR_RETURN(
-        const SecretBytes agreed,
-        options_.crypto->Agree(mask_.secret, roster_->members()[other].mask_key));
+    SKERRY_ASSIGN_OR_RETURN(const SecretBytes agreed, agree(roster_->members()[other].mask_key));
     masks_.push_back(PairMask(*roster_, agreed, self_, other));
   }
   return absl::OkStatus();

@@ -13,10 +13,7 @@ class StandardCrypto final : public SecAggCrypto {
   AgreementPublicKey PublicKeyOf(const SecretBytes& secret) const override {
     return AgreementKeyPair::FromSecret(SecretBytes::CopyOf(secret.bytes())).public_key();
   }
-  absl::StatusOr<SecretBytes> Agree(const SecretBytes& secret,
-                                    const AgreementPublicKey& peer) const override {
-    return skerry::Agree(secret, peer);
-  }
+  AgreeFunction AgreementOf(const SecretBytes& secret) const override { return Agreement(secret); }
   bool Verify(const Ed25519PublicKey& key, std::span<const uint8_t> message,
               std::span<const uint8_t> signature) const override {
     return key.Verify(message, signature);

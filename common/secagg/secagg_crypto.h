@@ -28,10 +28,10 @@ class SecAggCrypto {
   virtual AgreementSecret Generate(RandomBits& random) const = 0;
   // The public key that belongs to a 32-byte secret.
   virtual AgreementPublicKey PublicKeyOf(const SecretBytes& secret) const = 0;
-  // 32 bytes that only the owners of the two secrets can compute. Fails for a public key that
-  // would make them predictable.
-  virtual absl::StatusOr<SecretBytes> Agree(const SecretBytes& secret,
-                                            const AgreementPublicKey& peer) const = 0;
+  // For one secret and any peer: 32 bytes that only the owners of the two secrets can compute.
+  // Fails for a public key that would make them predictable.
+  using AgreeFunction = std::function<absl::StatusOr<SecretBytes>(const AgreementPublicKey&)>;
+  virtual AgreeFunction AgreementOf(const SecretBytes& secret) const = 0;
   virtual bool Verify(const Ed25519PublicKey& key, std::span<const uint8_t> message,
                       std::span<const uint8_t> signature) const = 0;
 };

@@ -1,5 +1,6 @@
 #include "common/secagg/secagg_server.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -14,6 +15,14 @@ using proto::RejectReason;
 
 std::span<const uint8_t> Bytes(std::string_view text) {
   return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
+}
+
+// Any secret shows a key with which agreements are predictable.
+bool IsUsable(const std::string& key, const SecAggCrypto& crypto) {
+  AgreementPublicKey peer{};
+  std::copy(key.begin(), key.end(), peer.begin());
+  const SecretBytes any(AgreementKeyPair::kSecretBytes);
+  return crypto.AgreementOf(any)(peer).ok();
 }
 
 }  // namespace
@@ -72,6 +81,11 @@ RejectReason SecAggServer::TakeAdvert(const proto::KeyAdvert& advert) {
   if (!options_.crypto->Verify(*identity, AdvertTranscript(options_.params, advert).bytes(),
                                Bytes(advert.signature()))) {
     return proto::REJECT_REASON_BAD_SIGNATURE;
+  }
+  // With a point of small order every honest node would end its session; so its owner stays out.
+  if (!IsUsable(advert.cipher_key(), *options_.crypto) ||
+      !IsUsable(advert.mask_key(), *options_.crypto)) {
+    return proto::REJECT_REASON_MALFORMED;
   }
   adverts_[node] = advert;  // a process that was restarted has new keys
   return proto::REJECT_REASON_UNSPECIFIED;

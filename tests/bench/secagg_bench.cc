@@ -169,9 +169,9 @@ std::vector<RingElement> MasksOnSum(const Case& what, const Session& session) {
   std::vector<MaskKey> masks;
   for (const size_t survivor : session.input.survivors.members()) {
     masks.push_back(SelfMask(roster, session.nodes[survivor].seed, survivor));
+    const Agreement agree(session.nodes[survivor].mask.secret);
     for (size_t dropped = what.nodes - what.dropped; dropped < what.nodes; ++dropped) {
-      const SecretBytes agreed = Need(StandardSecAggCrypto().Agree(
-          session.nodes[survivor].mask.secret, roster.members()[dropped].mask_key));
+      const SecretBytes agreed = Need(agree(roster.members()[dropped].mask_key));
       masks.push_back(PairMask(roster, agreed, survivor, dropped));
     }
   }

@@ -24,14 +24,15 @@ class FakeSecAggCrypto final : public SecAggCrypto {
   AgreementPublicKey PublicKeyOf(const SecretBytes& secret) const override {
     return Transcript("fake public key").Append("secret", secret.bytes()).Digest();
   }
-  absl::StatusOr<SecretBytes> Agree(const SecretBytes& secret,
-                                    const AgreementPublicKey& peer) const override {
-    const AgreementPublicKey own = PublicKeyOf(secret);
-    const Sha256Digest agreed = Transcript("fake agreement")
-                                    .Append("first", std::min(own, peer))
-                                    .Append("second", std::max(own, peer))
-                                    .Digest();
-    return SecretBytes::CopyOf(agreed);
+  AgreeFunction AgreementOf(const SecretBytes& secret) const override {
+    return
+        [own = PublicKeyOf(secret)](const AgreementPublicKey& peer) -> absl::StatusOr<SecretBytes> {
+          const Sha256Digest agreed = Transcript("fake agreement")
+                                          .Append("first", std::min(own, peer))
+                                          .Append("second", std::max(own, peer))
+                                          .Digest();
+          return SecretBytes::CopyOf(agreed);
+        };
   }
   bool Verify(const Ed25519PublicKey& key, std::span<const uint8_t> message,
               std::span<const uint8_t> signature) const override {

@@ -34,7 +34,7 @@ TEST(BatchesTest, SeedDiffersByJobNodeAndRound) {
                                     TrainingSeed(1, "node-1", 1, 2), TrainingSeed(1, "node-2", 1),
                                     TrainingSeed(1, "node-1", 2)};
 
-  EXPECT_EQ(seeds.size(), 4u);
+  EXPECT_EQ(seeds.size(), 5u);
 }
 
 }  // namespace

@@ -284,6 +284,44 @@ TEST(SecAggAttackTest, WrongSharesOfANodeAreFoundAsLongAsThereAreSpares) {
   EXPECT_EQ(*opened, session.Expected());
 }
 
+TEST(SecAggAttackTest, OneOrTwoLiarsAmongManyAreFoundWhereverTheyStand) {
+  for (const std::vector<size_t>& liars :
+       std::vector<std::vector<size_t>>{{0}, {5}, {17}, {0, 1}, {3, 16}}) {
+    SecAggSession session({.nodes = 18, .colluders = 5});  // t = 12
+    session.RunToUploads();
+    session.SignAll();
+    session.server().CloseSignatures();
+    session.UnmaskAll({liars.begin(), liars.end()});
+    for (const size_t liar : liars) {
+      auto lying = session.client(liar).Unmask(session.server().unmask_request());
+      for (size_t at = 2; at < lying->shares().size(); at += kShareBytes) {
+        lying->mutable_shares()->at(at) = static_cast<char>(lying->shares()[at] ^ 4);
+      }
+      ASSERT_EQ(session.server().TakeUnmaskShares(*lying), proto::REJECT_REASON_UNSPECIFIED);
+    }
+
+    const auto opened = session.Open();
+
+    ASSERT_OK(opened.status()) << testing::PrintToString(liars);
+    EXPECT_EQ(*opened, session.Expected());
+  }
+}
+
+TEST(SecAggAttackTest, KeyOfSmallOrderKeepsItsOwnerOutOnly) {
+  SecAggSession session({.nodes = 5});
+  session.Advertise({4});
+  session.MakeClient(4);
+  proto::KeyAdvert weak = session.client(4).advert();
+  weak.set_cipher_key(std::string(32, '\0'));
+  const Ed25519Signature signature =
+      session.Sign(4, AdvertTranscript(session.Params(), weak).bytes());
+  weak.set_signature(std::string(signature.begin(), signature.end()));
+
+  EXPECT_EQ(session.server().TakeAdvert(weak), proto::REJECT_REASON_MALFORMED);
+  ASSERT_OK(session.CloseKeys());
+  EXPECT_EQ(session.server().roster().size(), 4u);
+}
+
 TEST(SecAggAttackTest, WrongSharesWithoutSparesAreAnErrorAndNotAWrongSum) {
   SecAggSession session({.nodes = 6, .colluders = 0});
   session.RunToUploads();

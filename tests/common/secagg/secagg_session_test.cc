@@ -3,6 +3,9 @@
 #include "tests/support/secagg_session.h"
 
 #include <algorithm>
+#include <array>
+#include <cmath>
+#include <set>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -68,6 +71,41 @@ TEST_P(FakeSessionTest, OpenedSumIsThePlainSumOfTheSurvivors) {
   }
 }
 INSTANTIATE_TEST_SUITE_P(Shards, FakeSessionTest, testing::Range(uint64_t{0}, uint64_t{8}));
+
+// Each node stays or leaves before one of four steps; all patterns with n - t dropouts at most.
+TEST(SecAggSessionTest, EveryDropoutPatternOfSmallSessionsOpensThePlainSum) {
+  size_t patterns = 0;
+  for (size_t nodes = 3; nodes <= 7; ++nodes) {
+    const auto threshold = static_cast<size_t>(SessionThreshold(static_cast<int64_t>(nodes), 0));
+    for (size_t pattern = 0; pattern < static_cast<size_t>(std::pow(5, nodes)); ++pattern) {
+      std::array<std::set<size_t>, 5> leaves;  // the last of them never
+      for (size_t i = 0, rest = pattern; i < nodes; ++i, rest /= 5) leaves[rest % 5].insert(i);
+      if (leaves[4].size() < threshold) continue;
+      SecAggSession session({.nodes = nodes, .is_real = false, .seed = pattern});
+
+      const auto opened = session.Run({.before_shares = leaves[0],
+                                       .before_update = leaves[1],
+                                       .before_signing = leaves[2],
+                                       .before_unmasking = leaves[3]});
+
+      ASSERT_OK(opened.status()) << nodes << " nodes, pattern " << pattern;
+      ASSERT_EQ(*opened, session.Expected()) << nodes << " nodes, pattern " << pattern;
+      ++patterns;
+    }
+  }
+  // The sum over k <= n - t of C(n, k) 4^k.
+  EXPECT_EQ(patterns, 13u + 17u + 181u + 265u + 2605u);
+}
+
+TEST(SecAggSessionTest, TwoHundredNodesWithSixtyDropoutsOpenThePlainSum) {
+  SecAggSession session({.nodes = 200, .colluders = 66, .is_real = false});  // t = 134
+  Rng rng(200);
+
+  const auto opened = session.Run(DrawDropouts(rng, 200, 60, false));
+
+  ASSERT_OK(opened.status());
+  EXPECT_EQ(*opened, session.Expected());
+}
 
 TEST(SecAggSessionTest, NodesThatNeverAdvertisedMakeTheSessionSmaller) {
   SecAggSession session({.nodes = 6, .colluders = 1});
