@@ -22,6 +22,17 @@ using testing::IsEmpty;
 constexpr uint64_t kShardCount = 10;
 constexpr uint64_t kSeedsPerShard = 110;
 
+// Of one shard; all of them together are the seeds of CI.
+std::vector<uint64_t> SeedsOf(uint64_t shard) {
+  std::vector<uint64_t> seeds;
+  if (const char* only = std::getenv("SKERRY_TEST_SEED")) {
+    if (shard == 0) seeds.push_back(std::strtoull(only, nullptr, 10));
+    return seeds;
+  }
+  for (uint64_t i = 0; i < kSeedsPerShard; ++i) seeds.push_back(shard * kSeedsPerShard + i);
+  return seeds;
+}
+
 void ExpectSound(const Scenario& scenario) {
   const RunResult result = RunCluster(scenario);
   EXPECT_THAT(result.violations, IsEmpty())
@@ -31,14 +42,7 @@ void ExpectSound(const Scenario& scenario) {
 class ClusterSeedTest : public testing::TestWithParam<uint64_t> {};
 
 TEST_P(ClusterSeedTest, EveryRunCompletesWithTheModelItsSurvivorsMake) {
-  if (const char* seed = std::getenv("SKERRY_TEST_SEED")) {
-    if (GetParam() > 0) GTEST_SKIP() << "the seed runs in shard 0";
-    ExpectSound(DrawScenario(std::strtoull(seed, nullptr, 10)));
-    return;
-  }
-  for (uint64_t i = 0; i < kSeedsPerShard; ++i) {
-    ExpectSound(DrawScenario(GetParam() * kSeedsPerShard + i));
-  }
+  for (const uint64_t seed : SeedsOf(GetParam())) ExpectSound(DrawScenario(seed));
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, ClusterSeedTest, testing::Range(uint64_t{0}, kShardCount));
@@ -46,18 +50,7 @@ INSTANTIATE_TEST_SUITE_P(Seeds, ClusterSeedTest, testing::Range(uint64_t{0}, kSh
 class SecAggSeedTest : public testing::TestWithParam<uint64_t> {};
 
 TEST_P(SecAggSeedTest, EveryMaskedRunGivesTheModelItsSurvivorsMake) {
-  if (const char* seed = std::getenv("SKERRY_TEST_SEED")) {
-    if (GetParam() > 0) GTEST_SKIP() << "the seed runs in shard 0";
-    const RunResult result = RunCluster(DrawSecAggScenario(std::strtoull(seed, nullptr, 10)));
-    EXPECT_THAT(result.violations, IsEmpty());
-    return;
-  }
-  for (uint64_t i = 0; i < kSeedsPerShard; ++i) {
-    const uint64_t seed = GetParam() * kSeedsPerShard + i;
-    const RunResult result = RunCluster(DrawSecAggScenario(seed));
-    EXPECT_THAT(result.violations, IsEmpty())
-        << "seed " << seed << " (SKERRY_TEST_SEED=" << seed << " runs it alone)";
-  }
+  for (const uint64_t seed : SeedsOf(GetParam())) ExpectSound(DrawSecAggScenario(seed));
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, SecAggSeedTest, testing::Range(uint64_t{0}, kShardCount));
