@@ -27,6 +27,19 @@ Array ArrayOf(const std::string& bytes) {
   return array;
 }
 
+// What all parties must agree on goes in front of everything else.
+Transcript Begin(std::string_view purpose, const SessionParams& params) {
+  Transcript transcript(purpose);
+  transcript.Append("run", params.run.value())
+      .AppendU64("round", params.round.value())
+      .AppendU64("attempt", params.attempt.value())
+      .Append("model", params.model_sha256)
+      .Append("job", params.job_sha256)
+      .AppendU64("vector_length", params.vector_length)
+      .AppendU64("scale_bits", params.scale_bits);
+  return transcript;
+}
+
 SecretBytes Derive(const SessionRoster& roster, const SecretBytes& agreed, const Transcript& info,
                    size_t size) {
   return HkdfSha256(
@@ -53,15 +66,8 @@ absl::Status CheckMember(const SessionParams& params, const proto::KeyAdvert& ad
 }  // namespace
 
 Transcript AdvertTranscript(const SessionParams& params, const proto::KeyAdvert& advert) {
-  Transcript transcript("skerry-secagg-advert-v1");
-  transcript.Append("run", params.run.value())
-      .AppendU64("round", params.round.value())
-      .AppendU64("attempt", params.attempt.value())
-      .Append("model", params.model_sha256)
-      .Append("job", params.job_sha256)
-      .AppendU64("vector_length", params.vector_length)
-      .AppendU64("scale_bits", params.scale_bits)
-      .Append("node", advert.node())
+  Transcript transcript = Begin("skerry-secagg-advert-v1", params);
+  transcript.Append("node", advert.node())
       .Append("cipher_key", advert.cipher_key())
       .Append("mask_key", advert.mask_key())
       .Append("seed_commitment", advert.seed_commitment());
@@ -83,15 +89,8 @@ absl::StatusOr<SessionRoster> SessionRoster::Create(const SessionParams& params,
   }
   SessionRoster result;
   std::set<std::string> keys;
-  Transcript session("skerry-secagg-session-v1");
-  session.Append("run", params.run.value())
-      .AppendU64("round", params.round.value())
-      .AppendU64("attempt", params.attempt.value())
-      .Append("model", params.model_sha256)
-      .Append("job", params.job_sha256)
-      .AppendU64("vector_length", params.vector_length)
-      .AppendU64("scale_bits", params.scale_bits)
-      .AppendU64("members", size);
+  Transcript session = Begin("skerry-secagg-session-v1", params);
+  session.AppendU64("members", size);
   for (const proto::KeyAdvert& advert : roster.adverts()) {
     const NodeId node(advert.node());
     if (!result.members_.empty() && node <= result.members_.back().node) {

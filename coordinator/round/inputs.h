@@ -89,34 +89,21 @@ using Input =
 
 // ---- messages, with the connection they came over -----------------------------------------------
 
-struct ProgressReceived {
+template <typename Message>
+struct Received {
   PeerId peer;
-  const proto::Progress& message;
+  const Message& message;
 };
+using ProgressReceived = Received<proto::Progress>;
+using FailureReceived = Received<proto::NodeFailure>;
+using AdvertReceived = Received<proto::KeyAdvert>;
+using SharesReceived = Received<proto::KeyShares>;
+using SignatureReceived = Received<proto::SurvivorSignature>;
+using UnmaskSharesReceived = Received<proto::UnmaskShares>;
 struct OfferReceived {
   PeerId peer;
   const proto::UploadOffer& message;
   bool has_raw_frame = false;
-};
-struct FailureReceived {
-  PeerId peer;
-  const proto::NodeFailure& message;
-};
-struct AdvertReceived {
-  PeerId peer;
-  const proto::KeyAdvert& message;
-};
-struct SharesReceived {
-  PeerId peer;
-  const proto::KeyShares& message;
-};
-struct SignatureReceived {
-  PeerId peer;
-  const proto::SurvivorSignature& message;
-};
-struct UnmaskSharesReceived {
-  PeerId peer;
-  const proto::UnmaskShares& message;
 };
 struct DeadlineReached {};
 
