@@ -173,11 +173,14 @@ class SecAggSession {
     return opened;
   }
 
-  // Up to uploads that are all in, nobody missing.
-  void RunToUploads(const std::set<size_t>& gone = {}) {
+  void RunToShares(const std::set<size_t>& gone = {}) {
     Advertise();
     SKERRY_ASSERT(CloseKeys().ok());
-    Share();
+    Share(gone);
+  }
+  // Up to uploads that are all in, nobody missing.
+  void RunToUploads(const std::set<size_t>& gone = {}) {
+    RunToShares();
     UploadAll(gone);
   }
   // The whole session. Fails where it would stop for want of nodes.
