@@ -27,15 +27,28 @@ function(skerry_executable)
   set_target_properties(${ARG_NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bin)
 endfunction()
 
+# The headers that every test begins with, compiled once: a third of a test's time to compile. A
+# target of the flags of skerry_test, because others would not fit.
+function(skerry_test_headers)
+  file(CONFIGURE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/test_headers.cc CONTENT "")
+  add_library(skerry_test_headers OBJECT ${CMAKE_CURRENT_BINARY_DIR}/test_headers.cc)
+  target_compile_options(skerry_test_headers PRIVATE ${SKERRY_WARNINGS} -O1 -fPIE)
+  target_link_libraries(skerry_test_headers PRIVATE skerry::base GTest::gmock GTest::gtest)
+  target_precompile_headers(skerry_test_headers PRIVATE <gmock/gmock.h> <gtest/gtest.h>)
+endfunction()
+
 # skerry_test(NAME n SRCS ... DEPS ... LABELS unit|sim|torch|e2e): one test program. Every gtest case
 # becomes one ctest case, so that they run in parallel and in any order. READS_TREE gives it
-# SKERRY_SOURCE_DIR and SKERRY_BINARY_DIR.
+# SKERRY_SOURCE_DIR and SKERRY_BINARY_DIR. OWN_HEADERS: it precompiles headers of its own.
 function(skerry_test)
-  cmake_parse_arguments(ARG "READS_TREE" "NAME" "SRCS;DEPS;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "READS_TREE;OWN_HEADERS" "NAME" "SRCS;DEPS;LABELS" ${ARGN})
   set(target skerry_${ARG_NAME}_test)
   add_executable(${target} ${ARG_SRCS})
   # -O1: a test's own code is compiled far more often than it runs.
   target_compile_options(${target} PRIVATE ${SKERRY_WARNINGS} -O1)
+  if(NOT ARG_OWN_HEADERS)
+    target_precompile_headers(${target} REUSE_FROM skerry_test_headers)
+  endif()
   if(ARG_READS_TREE)
     target_compile_definitions(${target} PRIVATE
         SKERRY_SOURCE_DIR="${PROJECT_SOURCE_DIR}" SKERRY_BINARY_DIR="${PROJECT_BINARY_DIR}")

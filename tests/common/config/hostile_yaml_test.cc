@@ -100,10 +100,11 @@ TEST(HostileYamlTest, OverridesAreAsSafeAsFiles) {
 // Bytes changed, dropped and doubled in a valid job: any answer is fine that is a job or an error.
 TEST(HostileYamlTest, DamagedJobsNeverCrash) {
   Rng rng = Rng::Derive(1, "hostile_yaml_test");
-  const std::string job = std::string(kCsvJob) +
-                          "round: {nodes: 8, quorum: 6}\n"
-                          "strategy: {name: fedprox, mu: 0.1}\n"
-                          "seed: \"\\u0041\" # comment\n";
+  std::string job(kCsvJob);
+  job +=
+      "round: {nodes: 8, quorum: 6}\n"
+      "strategy: {name: fedprox, mu: 0.1}\n"
+      "seed: \"\\u0041\" # comment\n";
   const std::string alphabet = "{}[]:,-?&*!|>'\"%@` \n\t#ab01~\\<";
   for (int i = 0; i < 2000; ++i) {
     std::string damaged = job;
