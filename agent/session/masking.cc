@@ -23,21 +23,13 @@ bool IsOut(const NodeWork& work) {
 
 // The node takes no further part in the round.
 void Leave(HostedIndex index, const absl::Status& why, SessionData& data, SessionOutbox& out) {
-  LocalRound& round = *data.run->round;
-  NodeWork& work = round.nodes.at(index);
-  const HostedNode& node = data.node(index);
+  NodeWork& work = data.run->round->nodes.at(index);
   if (work.stage == Stage::kTraining) out.cancel.push_back(work.training);
   data.uploads.Drop(index);
   work.unmasked.reset();
-  work.stage = Stage::kFailed;
-  work.failure =
-      absl::IsPermissionDenied(why) ? proto::REJECT_REASON_POLICY : proto::REJECT_REASON_SECAGG;
-  if (node.is_joined) SendFailure(node, round.key, work.failure, out);
-  out.report.push_back({.kind = SessionEventKind::kNodeFailed,
-                        .node = node.id,
-                        .round = round.key.round,
-                        .reason = work.failure,
-                        .detail = std::string(why.message())});
+  const bool is_policy = absl::IsPermissionDenied(why);
+  FailNode(index, is_policy ? proto::REJECT_REASON_POLICY : proto::REJECT_REASON_SECAGG,
+           std::string(why.message()), data, out);
 }
 
 // Whether a message belongs to the round at hand; those of an older attempt are late repeats.

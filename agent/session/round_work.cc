@@ -39,16 +39,7 @@ std::shared_ptr<ParameterVector> ModelMemory(Run& run) {
 void FailQueue(RejectReason reason, std::string detail, SessionData& data, SessionOutbox& out) {
   LocalRound& round = *data.run->round;
   for (auto& [index, work] : round.nodes) {
-    if (work.stage != Stage::kQueued) continue;
-    work.stage = Stage::kFailed;
-    work.failure = reason;
-    const HostedNode& node = data.node(index);
-    if (node.is_joined) SendFailure(node, round.key, reason, out);
-    out.report.push_back({.kind = SessionEventKind::kNodeFailed,
-                          .node = node.id,
-                          .round = round.key.round,
-                          .reason = reason,
-                          .detail = detail});
+    if (work.stage == Stage::kQueued) FailNode(index, reason, detail, data, out);
   }
   round.queue.clear();
 }
@@ -185,20 +176,6 @@ void CancelTraining(const NodeWork& work, SessionOutbox& out) {
   if (work.stage == Stage::kTraining) out.cancel.push_back(work.training);
 }
 
-void FailTraining(HostedIndex index, const TrainDone& in, SessionData& data, SessionOutbox& out) {
-  LocalRound& round = *data.run->round;
-  NodeWork& work = round.nodes.at(index);
-  const HostedNode& node = data.node(index);
-  work.stage = Stage::kFailed;
-  work.failure = in.failure;
-  if (node.is_joined) SendFailure(node, round.key, work.failure, out);
-  out.report.push_back({.kind = SessionEventKind::kNodeFailed,
-                        .node = node.id,
-                        .round = round.key.round,
-                        .reason = work.failure,
-                        .detail = in.detail});
-}
-
 }  // namespace
 
 void SendFailure(const HostedNode& node, RoundKey key, RejectReason reason, SessionOutbox& out) {
@@ -207,6 +184,21 @@ void SendFailure(const HostedNode& node, RoundKey key, RejectReason reason, Sess
   failure.set_round(key.round.value());
   failure.set_attempt(key.attempt.value());
   failure.set_reason(reason);
+}
+
+void FailNode(HostedIndex index, RejectReason reason, std::string detail, SessionData& data,
+              SessionOutbox& out) {
+  LocalRound& round = *data.run->round;
+  NodeWork& work = round.nodes.at(index);
+  const HostedNode& node = data.node(index);
+  work.stage = Stage::kFailed;
+  work.failure = reason;
+  if (node.is_joined) SendFailure(node, round.key, reason, out);
+  out.report.push_back({.kind = SessionEventKind::kNodeFailed,
+                        .node = node.id,
+                        .round = round.key.round,
+                        .reason = reason,
+                        .detail = std::move(detail)});
 }
 
 void KeepUpload(HostedIndex index, const Frame& upload, SessionData& data, SessionOutbox& out) {
@@ -221,14 +213,7 @@ void KeepUpload(HostedIndex index, const Frame& upload, SessionData& data, Sessi
                                               .content_id = data.rng.NextU64()},
                                              upload);
   if (!kept.ok()) {
-    work.stage = Stage::kFailed;
-    work.failure = proto::REJECT_REASON_RESOURCES;
-    if (node.is_joined) SendFailure(node, round.key, work.failure, out);
-    out.report.push_back({.kind = SessionEventKind::kNodeFailed,
-                          .node = node.id,
-                          .round = round.key.round,
-                          .reason = work.failure,
-                          .detail = std::string(kept.message())});
+    FailNode(index, proto::REJECT_REASON_RESOURCES, std::string(kept.message()), data, out);
     return;
   }
   work.permille = 1000;
@@ -402,7 +387,7 @@ void TakeTrainDone(const TrainDone& in, SessionData& data, Instant now, SessionO
         MarkTrainingProgress(data, now);
         break;
       case TrainDone::Outcome::kFailed:
-        if (is_awaited) FailTraining(training.node, in, data, out);
+        if (is_awaited) FailNode(training.node, in.failure, in.detail, data, out);
         break;
       case TrainDone::Outcome::kCancelled:
         if (!is_awaited) break;

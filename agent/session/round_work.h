@@ -39,6 +39,9 @@ void StartTrainings(SessionData& data, SessionOutbox& out);
 void AbandonRound(SessionData& data, SessionOutbox& out);
 // The coordinator does not want this node's update now.
 void Withdraw(HostedIndex index, SessionData& data, Instant now, SessionOutbox& out);
+// The node is out of the current round. The coordinator is told the reason, the log the details.
+void FailNode(HostedIndex index, proto::RejectReason reason, std::string detail, SessionData& data,
+              SessionOutbox& out);
 // A finished, encoded (and masked) upload: keeps it and offers it.
 void KeepUpload(HostedIndex index, const Frame& upload, SessionData& data, SessionOutbox& out);
 // The node's place in the queue is void.

@@ -66,7 +66,7 @@ bool AreMissing(const RoundData& data) {
                      [&](const auto& entry) { return IsMissing(data, entry.first, entry.second); });
 }
 
-// Nodes that have answered this stage, in the round still.
+// Connections with the nodes of each that the round still waits for.
 template <typename Visit>
 void ForEachPeer(const RoundData& data, Visit visit) {
   std::vector<PeerNode> nodes;

@@ -115,10 +115,6 @@ std::string Describe(const Finished&, const RoundData&, Instant) { return ""; }
 
 }  // namespace
 
-std::string DescribeOutstanding(const RoundData& data, Instant now) {
-  return Outstanding(data, now, /*is_cutting=*/false);
-}
-
 std::string DescribeLost(const RoundData& data) {
   NameList names;
   for (const auto& [node, participant] : data.participants) {

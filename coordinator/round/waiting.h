@@ -8,10 +8,6 @@
 
 namespace skerry {
 
-// "node-3 (training, 41 %), node-7 (not connected, silent for 12 s) and 12 more": who is waited
-// for.
-std::string DescribeOutstanding(const RoundData& data, Instant now);
-
 // "node-1 (revoked), node-2 (its data cannot be read)": who left the round without an update.
 std::string DescribeLost(const RoundData& data);
 

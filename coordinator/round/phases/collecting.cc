@@ -26,6 +26,23 @@ void Cut(const NodeId& node, Participant& participant, RoundData& data, Instant 
       data, out);
 }
 
+// Nobody's update is needed any more (over-selection).
+void TurnAwaySurplus(RoundData& data, Outbox& out) {
+  std::vector<PeerNode> told;
+  for (auto& [node, participant] : data.participants) {
+    if (!participant.is_outstanding()) continue;
+    participant.refusal = proto::REJECT_REASON_COHORT_FULL;
+    data.SetParticipation(participant, Participation::kSurplus);
+    const NodeState* state = data.FindNode(node);
+    if (state->peer) told.emplace_back(*state->peer, node);
+  }
+  std::sort(told.begin(), told.end());
+  for (const auto& [peer, node] : told) {
+    SendVerdict(data, peer, data.round.value(), node, proto::REJECT_REASON_COHORT_FULL, out);
+  }
+  out.uploads.emplace_back(DropAllUploads{});
+}
+
 }  // namespace
 
 Phase StartCollecting(RoundData& data, Instant now, Outbox& out) {
@@ -46,9 +63,9 @@ std::optional<Instant> NextCut(const Collecting& phase, const RoundData& data) {
 
 Phase Settle(Collecting&& phase, RoundData& data, Instant now, Outbox& out) {
   const bool is_complete = data.accepted_count() >= data.target || data.outstanding_count() == 0;
-  if (is_complete && data.secagg) return StartUnmasking(data, now, out);
-  if (is_complete) return StartCommit(data, now, out);
-  return std::move(phase);
+  if (!is_complete) return std::move(phase);
+  TurnAwaySurplus(data, out);
+  return data.secagg ? StartUnmasking(data, now, out) : StartCommit(data, now, out);
 }
 
 Phase On(Collecting&& phase, const DeadlineReached&, RoundData& data, Instant now, Outbox& out) {

@@ -40,24 +40,7 @@ RoundCommitted Committed(const CommitDone& in, const RoundData& data, Instant de
 
 }  // namespace
 
-void TurnAwaySurplus(RoundData& data, Outbox& out) {
-  std::vector<PeerNode> told;
-  for (auto& [node, participant] : data.participants) {
-    if (!participant.is_outstanding()) continue;
-    participant.refusal = proto::REJECT_REASON_COHORT_FULL;
-    data.SetParticipation(participant, Participation::kSurplus);
-    const NodeState* state = data.FindNode(node);
-    if (state->peer) told.emplace_back(*state->peer, node);
-  }
-  std::sort(told.begin(), told.end());
-  for (const auto& [peer, node] : told) {
-    SendVerdict(data, peer, data.round.value(), node, proto::REJECT_REASON_COHORT_FULL, out);
-  }
-  out.uploads.emplace_back(DropAllUploads{});
-}
-
 Phase StartCommit(RoundData& data, Instant now, Outbox& out) {
-  TurnAwaySurplus(data, out);
   CommitWork work{.round = data.round, .survivor_count = data.accepted_count()};
   if (data.secagg) {
     work.unmask = std::make_shared<const MaskRecoveryInput>(data.secagg->RecoveryInput());

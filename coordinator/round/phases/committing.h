@@ -17,9 +17,6 @@ struct Committing {
   std::optional<StopRequested> stop;
 };
 
-// Turns away who is still outstanding (over-selection).
-void TurnAwaySurplus(RoundData& data, Outbox& out);
-
 // Orders the commit of the accepted updates.
 Phase StartCommit(RoundData& data, Instant now, Outbox& out);
 

@@ -99,7 +99,6 @@ Instant GivenUpAt(const RoundData& data) {
 }  // namespace
 
 Phase StartUnmasking(RoundData& data, Instant now, Outbox& out) {
-  TurnAwaySurplus(data, out);
   std::vector<NodeId> survivors;
   for (const auto& [node, participant] : data.participants) {
     if (participant.participation == Participation::kAccepted) survivors.push_back(node);
