@@ -26,7 +26,7 @@ std::string SessionOf(const JobConfig& job) {
   const int64_t smallest = SmallestSession(job.round, job.secagg, nodes);
   return fmt::format(
       "# secagg: n = {} nodes exchange keys, t = {} of them open the sum; each shares masks with\n"
-      "#   k = {} others (complete graph). {} updates are needed, so {} nodes may drop out. Nodes "
+      "#   k = {} others (complete graph). {} updates are needed, so {} may drop out. Nodes "
       "whose\n"
       "#   keys are late are left out while {} remain, of which {} open the sum.\n",
       nodes, SessionThreshold(nodes, job.secagg.colluders), nodes - 1, needed,

@@ -25,15 +25,15 @@ std::string GuaranteeOf(const JobConfig& job) {
   const int64_t fewest = std::max(kSessionNodesMin, colluders + 2);
   const int64_t updates = std::max(SessionThreshold(fewest, colluders), job.secagg.min_survivors);
   return fmt::format(
-      "Secure aggregation, against a coordinator that breaks the protocol and up to {} nodes that "
-      "conspire with it. They learn the sum of at least {} updates, at least {} of them of honest "
+      "Secure aggregation, against a coordinator that breaks the protocol and up to {} {} with "
+      "it. They learn the sum of at least {} updates, at least {} of them of honest "
       "nodes (more where a site's policy asks for more), the sum of the weights{}, who took part "
       "and when. Of a single update they learn nothing else, if each site's own roster is right. "
       "Data itself never leaves a node. Not promised: the sum and the model are not private in "
       "themselves (there is no differential privacy), a malicious node can poison the sum or make "
       "a round fail, and a malicious coordinator can hold a round up or announce a wrong model.",
-      colluders, updates, updates - colluders,
-      job.evaluation.on_nodes ? " and of the nodes' metrics" : "");
+      colluders, colluders == 1 ? "node that conspires" : "nodes that conspire", updates,
+      updates - colluders, job.evaluation.on_nodes ? " and of the nodes' metrics" : "");
 }
 
 std::string GuaranteeComment(const JobConfig& job) {

@@ -52,7 +52,7 @@ TEST_F(CommandLineTest, CheckSaysHowManyNodesSecureAggregationNeedsAndWhatItGuar
   EXPECT_THAT(
       check.standard_output(),
       AllOf(HasSubstr("n = 8 nodes"), HasSubstr("t = 6 of them"), HasSubstr("k = 7 others"),
-            HasSubstr("6 updates are needed, so 2 nodes may drop out"),
+            HasSubstr("6 updates are needed, so 2 may drop out"),
             HasSubstr("Secure aggregation, against a coordinator"), HasSubstr("Not promised")));
   EXPECT_EQ(check.standard_output().find("guarantee: None"), std::string::npos);
 

@@ -259,6 +259,19 @@ transport:
 )");
 }
 
+// Nodes sign the printed text's hash, and take part only with those who signed the same: what it
+// leaves out, a coordinator could tell each of them differently.
+TEST(JobPrinterTest, NumbersOfSecureAggregationAreAlwaysPrinted) {
+  std::string job(kSmallJob);
+  job += "round: {nodes: 9}\nsecagg: {enabled: true}\n";
+  const std::string text = ResolvedYaml(*ReadJob(job, "job.yaml").job);
+
+  for (const char* line : {"enabled: true", "colluders: 2", "dropout_tolerance: 0",
+                           "min_survivors: 1", "ring_bits: 32"}) {
+    EXPECT_THAT(text, testing::HasSubstr(line));
+  }
+}
+
 TEST(JobPrinterTest, EmbeddingReadsBack) {
   const std::vector<std::string> overrides = {
       "model={input: [4], layers: [embedding: {count: 9, dimension: 2}, flatten, linear: {out: "
