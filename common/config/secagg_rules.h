@@ -13,7 +13,7 @@
 namespace skerry {
 
 // Up to so many nodes every one shares a mask with every other. Beyond, that costs more than a
-// sparse graph (graph_parameters.h in common/secagg).
+// sparse graph (graph_parameters.h).
 inline constexpr int64_t kCompleteGraphNodesMax = 64;
 
 // With two nodes each can subtract its own update from the sum.

@@ -1,7 +1,7 @@
 // `skerry-coordinator secagg`: how sparse may the graph be along which a large group shares masks?
 #pragma once
 
-#include "common/secagg/graph_parameters.h"
+#include "common/config/graph_parameters.h"
 
 namespace skerry {
 

@@ -1,4 +1,4 @@
-#include "common/secagg/graph_parameters.h"
+#include "common/config/graph_parameters.h"
 
 #include <algorithm>
 #include <array>
