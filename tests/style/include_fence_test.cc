@@ -51,6 +51,7 @@ TEST(IncludeFenceTest, OurOwnDependenciesPointOneWay) {
       {"common/transport/", leaves},
       {"common/identity/", {"common/base/", "common/crypto/"}},
       {"common/secagg/", {"common/base/", "common/config/", "common/crypto/", "common/protocol/"}},
+      {"common/privacy/", {"common/base/", "common/crypto/"}},
       {"common/ml/", {"common/base/", "common/tensor/", "common/config/"}},
       {"coordinator/strategy/", {"common/base/", "common/tensor/", "common/config/"}},
       {"coordinator/selection/", {"common/base/"}},
