@@ -62,6 +62,7 @@ SessionParams ParamsOf(const SessionData& data) {
       .vector_length = encoding->layout().size(),
       .scale_bits = static_cast<uint32_t>(encoding->scale_bits()),
       .colluders = run.job->secagg.colluders,
+      .dropout_tolerance = run.job->secagg.dropout_tolerance,
       .min_survivors = run.job->secagg.min_survivors};
   std::copy(round.model.sha256.begin(), round.model.sha256.end(), params.model_sha256.begin());
   return params;
@@ -73,15 +74,50 @@ absl::StatusOr<std::shared_ptr<const SessionRoster>> CheckRoster(const proto::Ke
   LocalRound& round = *data.run->round;
   const std::string bytes = roster.SerializeAsString();
   if (round.roster != nullptr && round.roster_bytes == bytes) return round.roster;
-  SKERRY_ASSIGN_OR_RETURN(SessionRoster checked,
-                          SessionRoster::Create(ParamsOf(data), roster, data.functions.identity_of,
-                                                *data.functions.crypto));
+  SKERRY_ASSIGN_OR_RETURN(
+      SessionRoster checked,
+      SessionRoster::Create(ParamsOf(data), roster, data.functions.identity_of, *round.crypto));
   const auto shared = std::make_shared<const SessionRoster>(std::move(checked));
   if (round.roster == nullptr) {
     round.roster = shared;
     round.roster_bytes = bytes;
   }
   return shared;
+}
+
+// The roster with its ring; drawn once for all nodes of this process.
+absl::StatusOr<std::shared_ptr<const SessionRoster>> DrawRing(const proto::RingNonces& ring,
+                                                              SessionData& data) {
+  LocalRound& round = *data.run->round;
+  if (round.roster == nullptr) {
+    return absl::FailedPreconditionError("nonces came before the list of members");
+  }
+  if (!round.roster->needs_ring()) {
+    if (!round.ring_bytes.empty() && ring.nonces() == round.ring_bytes) return round.roster;
+    return absl::InvalidArgumentError("nonces that do not belong to this session");
+  }
+  std::vector<NodeId> own;
+  for (const auto& [index, work] : round.nodes) own.push_back(data.node(index).id);
+  SKERRY_ASSIGN_OR_RETURN(SessionRoster drawn, round.roster->WithRing(ring, own, *round.crypto));
+  round.roster = std::make_shared<const SessionRoster>(std::move(drawn));
+  round.ring_bytes = ring.nonces();
+  return round.roster;
+}
+
+// Calls `step` for the clients of all nodes that are in the session; one that fails is out.
+template <typename StepFunction>
+void ForEachClient(SessionData& data, SessionOutbox& out, StepFunction step) {
+  for (auto& [index, work] : data.run->round->nodes) {
+    if (IsOut(work) || work.stage == Stage::kWithdrawn) continue;
+    if (const absl::Status done = step(*work.client); !done.ok()) Leave(index, done, data, out);
+  }
+}
+
+absl::Status SendShares(SecAggClient& client, std::shared_ptr<const SessionRoster> roster,
+                        SessionOutbox& out) {
+  SKERRY_ASSIGN_OR_RETURN(proto::KeyShares shares, client.TakeRoster(std::move(roster)));
+  *out.send.emplace_back().mutable_key_shares() = std::move(shares);
+  return absl::OkStatus();
 }
 
 void MaskIfReady(HostedIndex index, SessionData& data, SessionOutbox& out) {
@@ -157,7 +193,7 @@ void SendAdvert(HostedIndex index, SessionData& data, SessionOutbox& out) {
         .node = node,
         .sign = [sign = data.functions.sign,
                  node](std::span<const uint8_t> message) { return sign(node, message); },
-        .crypto = data.functions.crypto,
+        .crypto = data.run->round->crypto.get(),
         .random = data.functions.random,
         .members_min = data.options.policy.cohort_min,
         .survivors_min = data.options.policy.survivors_min});
@@ -169,19 +205,27 @@ void SendAdvert(HostedIndex index, SessionData& data, SessionOutbox& out) {
 void TakeKeyRoster(const proto::KeyRoster& roster, SessionData& data, SessionOutbox& out) {
   if (!IsCurrent(roster, data, out)) return;
   const absl::StatusOr<std::shared_ptr<const SessionRoster>> checked = CheckRoster(roster, data);
-  for (auto& [index, work] : data.run->round->nodes) {
-    if (IsOut(work) || work.stage == Stage::kWithdrawn) continue;
-    if (!checked.ok()) {
-      Leave(index, checked.status(), data, out);
-      continue;
+  ForEachClient(data, out, [&](SecAggClient& client) {
+    SKERRY_RETURN_IF_ERROR(checked.status());
+    // The announced list, or what became of it when its ring was drawn.
+    const bool has_ring = !data.run->round->ring_bytes.empty();
+    if ((*checked)->needs_ring() || has_ring) {
+      if (has_ring && *checked == data.run->round->roster) return absl::OkStatus();
+      SKERRY_ASSIGN_OR_RETURN(*out.send.emplace_back().mutable_ring_reveal(),
+                              client.RevealNonce(**checked));
+      return absl::OkStatus();
     }
-    const absl::StatusOr<proto::KeyShares> shares = work.client->TakeRoster(*checked);
-    if (shares.ok()) {
-      *out.send.emplace_back().mutable_key_shares() = *shares;
-    } else {
-      Leave(index, shares.status(), data, out);
-    }
-  }
+    return SendShares(client, *checked, out);
+  });
+}
+
+void TakeRingNonces(const proto::RingNonces& ring, SessionData& data, SessionOutbox& out) {
+  if (!IsCurrent(ring, data, out)) return;
+  const absl::StatusOr<std::shared_ptr<const SessionRoster>> drawn = DrawRing(ring, data);
+  ForEachClient(data, out, [&](SecAggClient& client) {
+    SKERRY_RETURN_IF_ERROR(drawn.status());
+    return SendShares(client, *drawn, out);
+  });
 }
 
 void TakeShareDelivery(const proto::ShareDelivery& delivery, SessionData& data,

@@ -24,6 +24,7 @@ bool RefuseSpent(const proto::RoundTask& task, SessionData& data, SessionOutbox&
 void SendAdvert(HostedIndex index, SessionData& data, SessionOutbox& out);
 
 void TakeKeyRoster(const proto::KeyRoster& roster, SessionData& data, SessionOutbox& out);
+void TakeRingNonces(const proto::RingNonces& ring, SessionData& data, SessionOutbox& out);
 void TakeShareDelivery(const proto::ShareDelivery& delivery, SessionData& data, SessionOutbox& out);
 void TakeSurvivorSet(const proto::SurvivorSet& set, SessionData& data, SessionOutbox& out);
 void TakeUnmaskRequest(const proto::UnmaskRequest& request, SessionData& data, SessionOutbox& out);

@@ -305,6 +305,7 @@ void TakeTask(const proto::RoundTask& task, std::optional<std::span<const uint8_
   if (!is_same && run.round) AbandonRound(data, out);
   if (!run.round) {
     run.round.emplace(LocalRound{.key = key, .model = model, .scale_bits = task.scale_bits()});
+    if (IsMasked(run)) run.round->crypto = std::make_unique<VerifyOnce>(*data.functions.crypto);
     out.report.push_back({.kind = SessionEventKind::kRoundBegun,
                           .round = key.round,
                           .count = static_cast<uint64_t>(task.nodes_size())});

@@ -67,10 +67,13 @@ struct LocalRound {
   RoundKey key;
   ModelKey model{};
   uint32_t scale_bits = 0;
-  std::deque<HostedIndex> queue{};  // an entry counts if its node's stage is kQueued
+  std::unique_ptr<const SecAggCrypto> crypto{};  // for the clients of `nodes`; none without secagg
+  std::deque<HostedIndex> queue{};               // an entry counts if its node's stage is kQueued
   absl::btree_map<HostedIndex, NodeWork> nodes{};
-  std::shared_ptr<const SessionRoster> roster{};  // of secure aggregation, checked
-  std::string roster_bytes{};                     // it was made from
+  // Of secure aggregation, checked; and what it was made from. With its ring, once that is drawn.
+  std::shared_ptr<const SessionRoster> roster{};
+  std::string roster_bytes{};
+  std::string ring_bytes{};
 };
 
 struct Run {

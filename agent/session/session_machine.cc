@@ -38,6 +38,8 @@ SessionPhase Dispatch(SessionPhase&& phase, const Envelope& message, SessionTurn
       return Step(std::move(phase), message.refused(), turn);
     case Envelope::kKeyRoster:
       return Step(std::move(phase), message.key_roster(), turn);
+    case Envelope::kRingNonces:
+      return Step(std::move(phase), message.ring_nonces(), turn);
     case Envelope::kShareDelivery:
       return Step(std::move(phase), message.share_delivery(), turn);
     case Envelope::kSurvivorSet:
@@ -63,6 +65,8 @@ SessionPhase Dispatch(SessionPhase&& phase, const Envelope& message, SessionTurn
       return Step(std::move(phase), message.node_failure(), turn);
     case Envelope::kKeyAdvert:
       return Step(std::move(phase), message.key_advert(), turn);
+    case Envelope::kRingReveal:
+      return Step(std::move(phase), message.ring_reveal(), turn);
     case Envelope::kKeyShares:
       return Step(std::move(phase), message.key_shares(), turn);
     case Envelope::kSurvivorSignature:

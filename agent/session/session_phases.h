@@ -153,6 +153,12 @@ SessionPhase On(P&& phase, const proto::KeyRoster& in, SessionTurn& turn) {
 }
 
 template <JoinedPhase P>
+SessionPhase On(P&& phase, const proto::RingNonces& in, SessionTurn& turn) {
+  TakeRingNonces(in, turn.data, turn.out);
+  return std::move(phase);
+}
+
+template <JoinedPhase P>
 SessionPhase On(P&& phase, const proto::ShareDelivery& in, SessionTurn& turn) {
   TakeShareDelivery(in, turn.data, turn.out);
   return std::move(phase);

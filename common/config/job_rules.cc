@@ -111,13 +111,12 @@ void CheckPrivacy(const PrivacyConfig& privacy, ConfigDiagnostics& diagnostics) 
 
 // Whether secure aggregation can be done among so many nodes at all.
 bool CheckSessionSize(int64_t invited, ConfigDiagnostics& diagnostics) {
-  if (invited > kCompleteGraphNodesMax) {
+  if (invited > kSessionNodesMax) {
     diagnostics.Add("secagg.enabled",
-                    fmt::format("is true, but a round invites {} nodes and this build masks among "
-                                "at most {}: the sparse graph for larger cohorts is not in this "
-                                "build; lower round.nodes, round.cohort_fraction or "
+                    fmt::format("is true, but a round invites {} nodes and a sum is masked among "
+                                "at most {}: lower round.nodes, round.cohort_fraction or "
                                 "round.over_selection",
-                                invited, kCompleteGraphNodesMax));
+                                invited, kSessionNodesMax));
     return false;
   }
   if (invited < kSessionNodesMin) {
@@ -151,8 +150,10 @@ void CheckThreshold(const JobConfig& job, ConfigDiagnostics& diagnostics) {
                     fmt::format("{} of {} nodes make {} necessary to open the sum, more than the "
                                 "cohort of {}: lower it or round.over_selection",
                                 secagg.colluders, invited, threshold, cohort));
-  } else if (diagnostics.IsSound({"secagg.dropout_tolerance"}) &&
-             cohort - threshold < secagg.dropout_tolerance) {
+    return;
+  }
+  if (!diagnostics.IsSound({"secagg.dropout_tolerance"})) return;
+  if (cohort - threshold < secagg.dropout_tolerance) {
     diagnostics.Add(
         "secagg.dropout_tolerance",
         fmt::format("is {}, but {} of {} nodes are necessary to open the sum (colluders "
@@ -160,6 +161,17 @@ void CheckThreshold(const JobConfig& job, ConfigDiagnostics& diagnostics) {
                     "round.nodes or round.cohort_fraction",
                     secagg.dropout_tolerance, threshold, cohort, secagg.colluders,
                     cohort - threshold));
+    return;
+  }
+  const SessionShape shape = ShapeOfSession(secagg, invited);
+  if (shape.survivors_min > cohort && !shape.is_complete) {
+    diagnostics.Add(
+        "secagg.dropout_tolerance",
+        fmt::format(
+            "is {}, but round.over_selection leaves {} of {} nodes over, and a sparse graph "
+            "counts them among those that leave: raise it to {} or lower "
+            "round.over_selection",
+            secagg.dropout_tolerance, invited - cohort, invited, invited - cohort));
   }
 }
 

@@ -143,6 +143,8 @@ absl::Status Check(const proto::KeyAdvert& in) {
       CheckSize("KeyAdvert", "mask_key", in.mask_key().size(), kAgreementKeyBytes));
   SKERRY_RETURN_IF_ERROR(
       CheckSize("KeyAdvert", "seed_commitment", in.seed_commitment().size(), kSha256Bytes));
+  SKERRY_RETURN_IF_ERROR(
+      CheckSize("KeyAdvert", "ring_commitment", in.ring_commitment().size(), kSha256Bytes));
   return CheckSize("KeyAdvert", "signature", in.signature().size(), kSignatureBytes);
 }
 
@@ -150,6 +152,15 @@ absl::Status Check(const proto::KeyRoster& in) {
   SKERRY_RETURN_IF_ERROR(CheckCount("KeyRoster", "adverts", in.adverts_size(), kSessionMembersMax));
   for (const proto::KeyAdvert& advert : in.adverts()) SKERRY_RETURN_IF_ERROR(Check(advert));
   return absl::OkStatus();
+}
+
+absl::Status Check(const proto::RingReveal& in) {
+  SKERRY_RETURN_IF_ERROR(CheckNode("RingReveal", in.node()));
+  return CheckSize("RingReveal", "nonce", in.nonce().size(), kRingNonceBytes);
+}
+
+absl::Status Check(const proto::RingNonces& in) {
+  return CheckRecords("RingNonces", "nonces", in.nonces(), kRingNonceBytes);
 }
 
 absl::Status Check(const proto::KeyShares& in) {
@@ -238,6 +249,10 @@ absl::Status CheckBody(const Envelope& envelope) {
       return Check(envelope.unmask_shares());
     case Envelope::kKeyRoster:
       return Check(envelope.key_roster());
+    case Envelope::kRingReveal:
+      return Check(envelope.ring_reveal());
+    case Envelope::kRingNonces:
+      return Check(envelope.ring_nonces());
     case Envelope::kShareDelivery:
       return Check(envelope.share_delivery());
     case Envelope::kSurvivorSet:

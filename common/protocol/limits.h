@@ -32,6 +32,8 @@ inline constexpr uint32_t kRoundAttemptsMax = 3;
 // Of one secure aggregation session. Its messages stay below kEnvelopeBytesMax with it.
 inline constexpr int kSessionMembersMax = 1024;
 inline constexpr size_t kMemberSetBytesMax = kSessionMembersMax / 8;
+// A member's part in drawing the ring of a sparse graph.
+inline constexpr size_t kRingNonceBytes = 32;
 // Two shares and the tag of AES-256-GCM; one share.
 inline constexpr size_t kSealedShareBytes = 96;
 inline constexpr size_t kShareBytes = 40;

@@ -17,57 +17,62 @@ namespace {
 // other, then every pair, stays below it for 64 nodes and more.
 constexpr int kChoicesMax = 5'000;
 
-struct Answer {
-  uint32_t x = 0;
-  std::vector<ShamirShare> shares;  // by position among the members
+// One member's shares of one kind, by who answered.
+struct Gathered {
+  std::vector<uint32_t> xs;
+  std::vector<ShamirShare> shares;
 };
 
-// Chooses `threshold` answers whose shares fit together. The choice that worked last is tried
-// first, so honest answers cost one set of coefficients for all secrets.
+// Chooses `threshold` shares of one holder set that fit together. The choice that worked last is
+// tried first, so where members have the same holders, honest answers cost one set of coefficients
+// for all of them.
 class ShareCombiner {
  public:
-  ShareCombiner(std::vector<Answer> answers, size_t threshold)
-      : answers_(std::move(answers)), threshold_(threshold) {
+  ShareCombiner(std::vector<uint32_t> xs, size_t threshold)
+      : xs_(std::move(xs)), threshold_(threshold) {
     Choose({});
   }
 
-  // The secret at `position` that passes `is_right`; none if no choice gives one.
+  const std::vector<uint32_t>& xs() const { return xs_; }
+
+  // The secret that passes `is_right`, from the holders' shares in the order of xs(); none if no
+  // choice gives one.
   template <typename IsRight>
-  std::optional<SecretBytes> Recover(size_t position, IsRight is_right) {
-    if (std::optional<SecretBytes> secret = Try(position, is_right)) return secret;
+  std::optional<SecretBytes> Recover(const std::vector<ShamirShare>& shares, IsRight is_right) {
+    if (std::optional<SecretBytes> secret = Try(shares, is_right)) return secret;
     // Few lie, so few are left out: one, then two, ... of the answers, as long as enough remain.
     int choices = 0;
-    for (size_t count = 1; count <= answers_.size() - threshold_; ++count) {
+    for (size_t count = 1; count <= xs_.size() - threshold_; ++count) {
       std::vector<size_t> left_out(count);
       std::iota(left_out.begin(), left_out.end(), size_t{0});
       do {
         if (++choices > kChoicesMax) return std::nullopt;
         Choose(left_out);
-        if (std::optional<SecretBytes> secret = Try(position, is_right)) return secret;
-      } while (NextCombination(left_out, answers_.size()));
+        if (std::optional<SecretBytes> secret = Try(shares, is_right)) return secret;
+      } while (NextCombination(left_out, xs_.size()));
     }
     return std::nullopt;
   }
 
  private:
   template <typename IsRight>
-  std::optional<SecretBytes> Try(size_t position, IsRight is_right) const {
+  std::optional<SecretBytes> Try(const std::vector<ShamirShare>& all, IsRight is_right) const {
     std::vector<ShamirShare> shares;
     shares.reserve(chosen_.size());
-    for (const size_t index : chosen_) shares.push_back(answers_[index].shares[position]);
+    for (const size_t index : chosen_) shares.push_back(all[index]);
     absl::StatusOr<SecretBytes> secret = recovery_->Recover(shares);
     if (!secret.ok() || !is_right(*secret)) return std::nullopt;
     return *std::move(secret);
   }
 
-  // The first `threshold_` answers that are not left out (ascending).
+  // The first `threshold_` holders that are not left out (ascending).
   void Choose(const std::vector<size_t>& left_out) {
     chosen_.clear();
     std::vector<uint32_t> xs;
     for (size_t i = 0; chosen_.size() < threshold_; ++i) {
       if (std::binary_search(left_out.begin(), left_out.end(), i)) continue;
       chosen_.push_back(i);
-      xs.push_back(answers_[i].x);
+      xs.push_back(xs_[i]);
     }
     recovery_.emplace(std::move(xs));
   }
@@ -84,24 +89,33 @@ class ShareCombiner {
     return false;
   }
 
-  std::vector<Answer> answers_;
+  std::vector<uint32_t> xs_;
   size_t threshold_;
   std::vector<size_t> chosen_;
   std::optional<ShamirRecovery> recovery_;
 };
 
-// Nothing if the answer is not a list of shares: its sender is then passed over.
-std::optional<Answer> ParseAnswer(const UnmaskAnswer& answer, size_t member_count) {
-  if (answer.shares.size() != member_count * kShareBytes) return std::nullopt;
-  Answer parsed{.x = static_cast<uint32_t>(answer.member + 1), .shares = {}};
-  parsed.shares.reserve(member_count);
-  for (size_t i = 0; i < member_count; ++i) {
+// Puts the shares of an answer to those whose they are. Nothing if the answer is not a list of
+// shares: its sender is then passed over.
+void Distribute(const UnmaskAnswer& answer, const MaskRecoveryInput& input,
+                std::vector<Gathered>& gathered) {
+  std::vector<size_t> owners;
+  for (const size_t owner : input.roster->graph().HoldersOf(answer.member)) {
+    if (input.members.Contains(owner)) owners.push_back(owner);
+  }
+  if (answer.shares.size() != owners.size() * kShareBytes) return;
+  std::vector<ShamirShare> shares;
+  shares.reserve(owners.size());
+  for (size_t i = 0; i < owners.size(); ++i) {
     const auto* bytes = reinterpret_cast<const uint8_t*>(answer.shares.data() + i * kShareBytes);
     const absl::StatusOr<ShamirShare> share = ReadShare({bytes, kShareBytes});
-    if (!share.ok()) return std::nullopt;
-    parsed.shares.push_back(*share);
+    if (!share.ok()) return;
+    shares.push_back(*share);
   }
-  return parsed;
+  for (size_t i = 0; i < owners.size(); ++i) {
+    gathered[owners[i]].xs.push_back(static_cast<uint32_t>(answer.member + 1));
+    gathered[owners[i]].shares.push_back(shares[i]);
+  }
 }
 
 absl::Status CannotRecover(const SessionMember& member, std::string_view what) {
@@ -114,25 +128,24 @@ absl::Status CannotRecover(const SessionMember& member, std::string_view what) {
 
 absl::StatusOr<std::vector<MaskKey>> RecoverMasks(const MaskRecoveryInput& input) {
   const SessionRoster& roster = *input.roster;
-  const std::vector<size_t> members = input.members.members();
-  std::vector<Answer> answers;
-  for (const UnmaskAnswer& answer : input.answers) {
-    if (std::optional<Answer> parsed = ParseAnswer(answer, members.size())) {
-      answers.push_back(*std::move(parsed));
-    }
-  }
-  if (answers.size() < roster.threshold()) {
-    return absl::FailedPreconditionError(fmt::format("{} nodes sent usable shares, {} are needed",
-                                                     answers.size(), roster.threshold()));
-  }
-  ShareCombiner combiner(std::move(answers), roster.threshold());
+  std::vector<Gathered> gathered(roster.size());
+  for (const UnmaskAnswer& answer : input.answers) Distribute(answer, input, gathered);
+  std::optional<ShareCombiner> combiner;
   std::vector<MaskKey> masks;
-  for (size_t position = 0; position < members.size(); ++position) {
-    const size_t index = members[position];
+  for (const size_t index : input.members.members()) {
     const SessionMember& member = roster.members()[index];
+    Gathered& own = gathered[index];
+    if (own.xs.size() < roster.threshold()) {
+      return absl::FailedPreconditionError(
+          fmt::format("{} nodes sent usable shares for {}, {} are needed", own.xs.size(),
+                      member.node.value(), roster.threshold()));
+    }
+    if (!combiner || combiner->xs() != own.xs) {
+      combiner.emplace(std::move(own.xs), roster.threshold());
+    }
     if (input.survivors.Contains(index)) {
       const std::optional<SecretBytes> seed =
-          combiner.Recover(position, [&](const SecretBytes& candidate) {
+          combiner->Recover(own.shares, [&](const SecretBytes& candidate) {
             return SeedCommitment(candidate) == member.seed_commitment;
           });
       if (!seed) return CannotRecover(member, "seed");
@@ -142,15 +155,16 @@ absl::StatusOr<std::vector<MaskKey>> RecoverMasks(const MaskRecoveryInput& input
       continue;
     }
     const std::optional<SecretBytes> secret =
-        combiner.Recover(position, [&](const SecretBytes& candidate) {
+        combiner->Recover(own.shares, [&](const SecretBytes& candidate) {
           return input.crypto->PublicKeyOf(candidate) == member.mask_key;
         });
     if (!secret) return CannotRecover(member, "mask key");
     const SecAggCrypto::AgreeFunction agree = input.crypto->AgreementOf(*secret);
-    // Every survivor put on the mask it shares with this one; the other half never came.
-    for (const size_t survivor : input.survivors.members()) {
-      SKERRY_ASSIGN_OR_RETURN(const SecretBytes agreed, agree(roster.members()[survivor].mask_key));
-      masks.push_back(PairMask(roster, agreed, index, survivor));
+    // Every surviving partner put on the mask it shares with this one; the other half never came.
+    for (const size_t partner : roster.graph().PartnersOf(index)) {
+      if (!input.survivors.Contains(partner)) continue;
+      SKERRY_ASSIGN_OR_RETURN(const SecretBytes agreed, agree(roster.members()[partner].mask_key));
+      masks.push_back(PairMask(roster, agreed, index, partner));
     }
   }
   return masks;

@@ -32,9 +32,13 @@ std::span<const uint8_t> Bytes(std::string_view text) {
 }
 
 // What must not differ between two requests: all but whom the message is for.
-std::string EssenceOf(proto::UnmaskRequest request) {
-  request.clear_nodes();
-  return request.SerializeAsString();
+std::string EssenceOf(const proto::UnmaskRequest& request) {
+  Transcript essence("request");
+  essence.Append("survivors", request.survivors());
+  for (const proto::SurvivorProof& proof : request.proofs()) {
+    essence.AppendU64("member", proof.member()).Append("signature", proof.signature());
+  }
+  return Text(essence.Digest());
 }
 
 void Wipe(ShamirShare& share) {
@@ -47,12 +51,15 @@ SecAggClient::SecAggClient(Options options) : options_(std::move(options)) {
   cipher_ = options_.crypto->Generate(*options_.random);
   mask_ = options_.crypto->Generate(*options_.random);
   seed_ = options_.random->DrawSecret(kSecretBytes);
+  nonce_.resize(protocol::kRingNonceBytes);
+  options_.random->Fill({reinterpret_cast<uint8_t*>(nonce_.data()), nonce_.size()});
   advert_.set_node(options_.node.value());
   advert_.set_round(options_.params.round.value());
   advert_.set_attempt(options_.params.attempt.value());
   advert_.set_cipher_key(Text(cipher_.public_key));
   advert_.set_mask_key(Text(mask_.public_key));
   advert_.set_seed_commitment(Text(SeedCommitment(seed_)));
+  advert_.set_ring_commitment(Text(RingCommitment(nonce_)));
   advert_.set_signature(Text(options_.sign(AdvertTranscript(options_.params, advert_).bytes())));
 }
 
@@ -62,11 +69,12 @@ void SecAggClient::Wipe() {
   seed_ = {};
   skerry::Wipe(own_shares_.mask_key);
   skerry::Wipe(own_shares_.seed);
-  for (Shares& shares : held_shares_) {
-    skerry::Wipe(shares.mask_key);
-    skerry::Wipe(shares.seed);
+  agreed_.clear();
+  for (HeldShares& held : held_) {
+    skerry::Wipe(held.shares.mask_key);
+    skerry::Wipe(held.shares.seed);
   }
-  held_shares_.clear();
+  held_.clear();
   masks_.clear();
 }
 
@@ -86,27 +94,60 @@ absl::Status SecAggClient::CheckAlive() const {
 
 // ---- keys --------------------------------------------------------------------------------------
 
+absl::Status SecAggClient::CheckOwnKeys(const SessionRoster& roster) const {
+  const std::optional<size_t> self = roster.Find(options_.node);
+  if (!self) return absl::InvalidArgumentError("the members do not include this node");
+  const SessionMember& member = roster.members()[*self];
+  if (member.cipher_key != cipher_.public_key || member.mask_key != mask_.public_key ||
+      member.seed_commitment != SeedCommitment(seed_) ||
+      member.ring_commitment != RingCommitment(nonce_)) {
+    return absl::InvalidArgumentError("the list of members has other keys for this node");
+  }
+  const auto members_min = static_cast<size_t>(std::max<int64_t>(options_.members_min, 0));
+  if (roster.size() < members_min) {
+    return absl::PermissionDeniedError(fmt::format(
+        "the session has {} members, policy.cohort_min asks for {}", roster.size(), members_min));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<proto::RingReveal> SecAggClient::RevealNonce(const SessionRoster& roster) {
+  SKERRY_RETURN_IF_ERROR(CheckAlive());
+  // With the nonce in hand a coordinator could look for another list whose ring suits it.
+  if (stage_ != Stage::kAdvertised && revealed_for_ != roster.cohort_id()) {
+    return Abort(absl::InvalidArgumentError("a second, different list of members"));
+  }
+  if (!roster.needs_ring()) {
+    return Abort(absl::InvalidArgumentError("asked for a nonce though the graph is complete"));
+  }
+  if (const absl::Status own = CheckOwnKeys(roster); !own.ok()) return Abort(own);
+  revealed_for_ = roster.cohort_id();
+  if (stage_ == Stage::kAdvertised) stage_ = Stage::kRevealed;
+  proto::RingReveal reveal;
+  reveal.set_node(options_.node.value());
+  reveal.set_round(options_.params.round.value());
+  reveal.set_attempt(options_.params.attempt.value());
+  reveal.set_nonce(nonce_);
+  return reveal;
+}
+
 absl::StatusOr<proto::KeyShares> SecAggClient::TakeRoster(
     std::shared_ptr<const SessionRoster> roster) {
   SKERRY_RETURN_IF_ERROR(CheckAlive());
-  if (stage_ != Stage::kAdvertised) {
+  if (stage_ > Stage::kRevealed) {
     if (roster->session_id() == roster_->session_id()) return sealed_shares_;
     return Abort(absl::InvalidArgumentError("a second, different list of members"));
   }
-  const std::optional<size_t> self = roster->Find(options_.node);
-  if (!self) return Abort(absl::InvalidArgumentError("the members do not include this node"));
-  const SessionMember& member = roster->members()[*self];
-  if (member.cipher_key != cipher_.public_key || member.mask_key != mask_.public_key ||
-      member.seed_commitment != SeedCommitment(seed_)) {
-    return Abort(absl::InvalidArgumentError("the list of members has other keys for this node"));
+  if (roster->needs_ring()) {
+    return Abort(absl::InvalidArgumentError("the members came without the ring they need"));
   }
-  const auto members_min = static_cast<size_t>(std::max<int64_t>(options_.members_min, 0));
-  if (roster->size() < members_min) {
-    return Abort(absl::PermissionDeniedError(fmt::format(
-        "the session has {} members, policy.cohort_min asks for {}", roster->size(), members_min)));
+  if (revealed_for_ && *revealed_for_ != roster->cohort_id()) {
+    return Abort(absl::InvalidArgumentError("a ring for another list of members"));
   }
+  if (const absl::Status own = CheckOwnKeys(*roster); !own.ok()) return Abort(own);
   roster_ = std::move(roster);
-  self_ = *self;
+  self_ = *roster_->Find(options_.node);
+  partners_ = roster_->graph().PartnersOf(self_);
   absl::StatusOr<proto::KeyShares> sealed = SealShares();
   if (!sealed.ok()) return Abort(sealed.status());
   sealed_shares_ = *std::move(sealed);
@@ -115,29 +156,41 @@ absl::StatusOr<proto::KeyShares> SecAggClient::TakeRoster(
 }
 
 absl::StatusOr<proto::KeyShares> SecAggClient::SealShares() {
-  const size_t count = roster_->size();
+  const std::span<const size_t> holders = roster_->graph().HoldersOf(self_);
+  std::vector<uint32_t> xs;
+  for (const size_t holder : holders) xs.push_back(static_cast<uint32_t>(holder + 1));
   std::vector<ShamirShare> mask_shares =
-      SplitSecret(mask_.secret, roster_->threshold(), count, *options_.random);
+      SplitSecret(mask_.secret, roster_->threshold(), xs, *options_.random);
   std::vector<ShamirShare> seed_shares =
-      SplitSecret(seed_, roster_->threshold(), count, *options_.random);
-  own_shares_ = {.mask_key = mask_shares[self_], .seed = seed_shares[self_]};
+      SplitSecret(seed_, roster_->threshold(), xs, *options_.random);
   proto::KeyShares result;
   result.set_node(options_.node.value());
   result.set_round(options_.params.round.value());
   result.set_attempt(options_.params.attempt.value());
   absl::Status failed;
   const SecAggCrypto::AgreeFunction agree = options_.crypto->AgreementOf(cipher_.secret);
-  for (size_t to = 0; to < count && failed.ok(); ++to) {
-    if (to == self_) continue;
-    const absl::StatusOr<SecretBytes> agreed = agree(roster_->members()[to].cipher_key);
+  agreed_.reserve(partners_.size());
+  for (size_t i = 0; i < holders.size() && failed.ok(); ++i) {
+    const size_t to = holders[i];
+    if (to == self_) {
+      own_shares_ = {.mask_key = mask_shares[i], .seed = seed_shares[i]};
+      continue;
+    }
+    if (!roster_->IsVerified(to)) {
+      failed = absl::UnauthenticatedError(
+          fmt::format("the keys of {} were not checked", roster_->members()[to].node.value()));
+      break;
+    }
+    absl::StatusOr<SecretBytes> agreed = agree(roster_->members()[to].cipher_key);
     if (!agreed.ok()) {
       failed = agreed.status();
       break;
     }
     const ShareSealing sealing = SealingFor(*roster_, *agreed, self_, to);
+    agreed_.push_back(*std::move(agreed));
     SecretBytes plain(2 * kShareBytes);
-    WriteShare(mask_shares[to], plain.mutable_bytes().first(kShareBytes));
-    WriteShare(seed_shares[to], plain.mutable_bytes().last(kShareBytes));
+    WriteShare(mask_shares[i], plain.mutable_bytes().first(kShareBytes));
+    WriteShare(seed_shares[i], plain.mutable_bytes().last(kShareBytes));
     const std::vector<uint8_t> sealed = Seal(
         {.key = sealing.key.bytes(), .nonce = kNonce, .associated = sealing.associated.bytes()},
         plain.bytes());
@@ -153,7 +206,7 @@ absl::StatusOr<proto::KeyShares> SecAggClient::SealShares() {
 
 absl::Status SecAggClient::TakeShares(const MemberSet& members, std::string_view sealed) {
   SKERRY_RETURN_IF_ERROR(CheckAlive());
-  if (stage_ == Stage::kAdvertised) {
+  if (stage_ <= Stage::kRevealed) {
     return Abort(absl::FailedPreconditionError("shares came before the list of members"));
   }
   const std::string digest = Text(
@@ -177,24 +230,27 @@ absl::Status SecAggClient::TakeShares(const MemberSet& members, std::string_view
   cipher_ = {};
   mask_ = {};
   seed_ = {};
+  agreed_.clear();
   stage_ = Stage::kMasksReady;
   return absl::OkStatus();
 }
 
 absl::Status SecAggClient::OpenShares(const MemberSet& members, std::string_view sealed) {
-  const size_t expected = (members.size() - 1) * kSealedBytes;
-  if (sealed.size() != expected) {
-    return absl::InvalidArgumentError(
-        fmt::format("the delivery has {} bytes instead of {}", sealed.size(), expected));
+  const auto senders =
+      static_cast<size_t>(std::count_if(partners_.begin(), partners_.end(),
+                                        [&](size_t partner) { return members.Contains(partner); }));
+  if (sealed.size() != senders * kSealedBytes) {
+    return absl::InvalidArgumentError(fmt::format("the delivery has {} bytes instead of {}",
+                                                  sealed.size(), senders * kSealedBytes));
   }
-  held_shares_.resize(roster_->size());
-  const SecAggCrypto::AgreeFunction agree = options_.crypto->AgreementOf(cipher_.secret);
-  for (const size_t from : members.members()) {
+  size_t partner = 0;  // index of the next one in partners_
+  for (const size_t from : roster_->graph().HoldersOf(self_)) {
     if (from == self_) {
-      held_shares_[from] = own_shares_;
+      held_.push_back({.member = self_, .shares = own_shares_});
       continue;
     }
-    SKERRY_ASSIGN_OR_RETURN(const SecretBytes agreed, agree(roster_->members()[from].cipher_key));
+    const SecretBytes& agreed = agreed_[partner++];
+    if (!members.Contains(from)) continue;
     const ShareSealing sealing = SealingFor(*roster_, agreed, from, self_);
     const absl::StatusOr<SecretBytes> plain = OpenSealed(
         {.key = sealing.key.bytes(), .nonce = kNonce, .associated = sealing.associated.bytes()},
@@ -204,21 +260,22 @@ absl::Status SecAggClient::OpenShares(const MemberSet& members, std::string_view
       return absl::UnauthenticatedError(fmt::format("the shares from {} were forged or damaged",
                                                     roster_->members()[from].node.value()));
     }
-    SKERRY_ASSIGN_OR_RETURN(held_shares_[from].mask_key,
-                            ReadShare(plain->bytes().first(kShareBytes)));
-    SKERRY_ASSIGN_OR_RETURN(held_shares_[from].seed, ReadShare(plain->bytes().last(kShareBytes)));
+    HeldShares& held = held_.emplace_back();
+    held.member = from;
+    SKERRY_ASSIGN_OR_RETURN(held.shares.mask_key, ReadShare(plain->bytes().first(kShareBytes)));
+    SKERRY_ASSIGN_OR_RETURN(held.shares.seed, ReadShare(plain->bytes().last(kShareBytes)));
   }
   return absl::OkStatus();
 }
 
 absl::Status SecAggClient::DeriveMasks(const MemberSet& members) {
-  masks_.reserve(members.size());
+  masks_.reserve(partners_.size() + 1);
   const SecAggCrypto::AgreeFunction agree = options_.crypto->AgreementOf(mask_.secret);
   masks_.push_back(SelfMask(*roster_, seed_, self_));
-  for (const size_t other : members.members()) {
-    if (other == self_) continue;
-    SKERRY_ASSIGN_OR_RETURN(const SecretBytes agreed, agree(roster_->members()[other].mask_key));
-    masks_.push_back(PairMask(*roster_, agreed, self_, other));
+  for (const size_t partner : partners_) {
+    if (!members.Contains(partner)) continue;
+    SKERRY_ASSIGN_OR_RETURN(const SecretBytes agreed, agree(roster_->members()[partner].mask_key));
+    masks_.push_back(PairMask(*roster_, agreed, self_, partner));
   }
   return absl::OkStatus();
 }
@@ -262,27 +319,30 @@ absl::StatusOr<proto::SurvivorSignature> SecAggClient::SignSurvivors(const Membe
   return survivor_signature_;
 }
 
+// Enough of those who hold shares of this node's secrets have signed. Others' signatures do not
+// concern it.
 absl::Status SecAggClient::CheckProofs(const proto::UnmaskRequest& request) const {
-  const auto count = static_cast<size_t>(request.proofs_size());
-  if (count < roster_->threshold()) {
-    return absl::InvalidArgumentError(fmt::format("{} survivors have signed the set, {} are needed",
-                                                  count, roster_->threshold()));
-  }
+  const std::span<const size_t> holders = roster_->graph().HoldersOf(self_);
   const Transcript signed_bytes = SurvivorTranscript(*roster_, survivors_);
   std::optional<size_t> last;
+  size_t count = 0;
   for (const proto::SurvivorProof& proof : request.proofs()) {
     const size_t member = proof.member();
     if (member >= roster_->size() || (last && member <= *last) || !survivors_.Contains(member)) {
       return absl::InvalidArgumentError("the signatures are not sorted, or not of survivors");
     }
     last = member;
+    if (!std::binary_search(holders.begin(), holders.end(), member)) continue;
     const SessionMember& signer = roster_->members()[member];
     if (!options_.crypto->Verify(signer.identity, signed_bytes.bytes(), Bytes(proof.signature()))) {
       return absl::UnauthenticatedError(fmt::format(
           "{} has not signed the set of survivors that this node signed", signer.node.value()));
     }
+    ++count;
   }
-  return absl::OkStatus();
+  if (count >= roster_->threshold()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      fmt::format("{} survivors have signed the set, {} are needed", count, roster_->threshold()));
 }
 
 absl::StatusOr<proto::UnmaskShares> SecAggClient::Unmask(const proto::UnmaskRequest& request) {
@@ -302,11 +362,10 @@ absl::StatusOr<proto::UnmaskShares> SecAggClient::Unmask(const proto::UnmaskRequ
   unmask_shares_.set_round(options_.params.round.value());
   unmask_shares_.set_attempt(options_.params.attempt.value());
   std::string& text = *unmask_shares_.mutable_shares();
-  for (const size_t member : members_.members()) {
+  for (const HeldShares& held : held_) {
     // One of the two secrets of a node, never both: with both its update would be open.
-    const Shares& held = held_shares_[member];
     std::array<uint8_t, kShareBytes> bytes{};
-    WriteShare(survivors_.Contains(member) ? held.seed : held.mask_key, bytes);
+    WriteShare(survivors_.Contains(held.member) ? held.shares.seed : held.shares.mask_key, bytes);
     text.append(bytes.begin(), bytes.end());
   }
   answered_request_ = EssenceOf(request);

@@ -2,7 +2,7 @@
 // Secure Aggregation for Privacy-Preserving Machine Learning" (CCS 2017), the variant that is
 // secure against a malicious server.
 //
-//   advert()  ->  TakeRoster  ->  TakeShares  ->  TakeMasks  ->  SignSurvivors  ->  Unmask
+//   advert() -> (RevealNonce ->) TakeRoster -> TakeShares -> TakeMasks -> SignSurvivors -> Unmask
 //
 // No I/O. Every step checks what it is given; the first thing that does not add up ends the
 // session: all secrets are wiped and every later call fails. A step that is repeated with the same
@@ -48,8 +48,13 @@ class SecAggClient {
   // This node's signed keys.
   const proto::KeyAdvert& advert() const { return advert_; }
 
-  // The members are fixed. `roster` was checked against this site's own pins for the same params;
-  // nodes of one process share it. Gives this node's sealed shares.
+  // The adverts are fixed, and the session will have a ring: this node's part in drawing it, shown
+  // for one list of adverts only. `roster` was checked against this site's own pins for the same
+  // params; nodes of one process share it.
+  absl::StatusOr<proto::RingReveal> RevealNonce(const SessionRoster& roster);
+
+  // The members and their graph are fixed. `roster` as above, with its ring if it has one. Gives
+  // this node's sealed shares.
   absl::StatusOr<proto::KeyShares> TakeRoster(std::shared_ptr<const SessionRoster> roster);
 
   // The nodes whose shares were delivered, and what they sealed for this one: kSealedShareBytes of
@@ -73,6 +78,7 @@ class SecAggClient {
  private:
   enum class Stage {
     kAdvertised,
+    kRevealed,
     kShared,
     kMasksReady,
     kMasked,
@@ -84,10 +90,15 @@ class SecAggClient {
     ShamirShare mask_key{};
     ShamirShare seed{};
   };
+  struct HeldShares {
+    size_t member = 0;
+    Shares shares;
+  };
 
   absl::Status Abort(absl::Status why);
   absl::Status CheckAlive() const;
   void Wipe();
+  absl::Status CheckOwnKeys(const SessionRoster& roster) const;
   absl::StatusOr<proto::KeyShares> SealShares();
   absl::Status OpenShares(const MemberSet& members, std::string_view sealed);
   absl::Status DeriveMasks(const MemberSet& members);
@@ -102,12 +113,16 @@ class SecAggClient {
   AgreementSecret cipher_;
   AgreementSecret mask_;
   SecretBytes seed_;                 // of the self mask
+  std::string nonce_;                // for the ring
+  std::vector<SecretBytes> agreed_;  // by partner: the agreement of the cipher keys
   Shares own_shares_;                // this node's own, of its own secrets
-  std::vector<Shares> held_shares_;  // by member; of members_ only
+  std::vector<HeldShares> held_;     // ascending, of members_ only
   std::vector<MaskKey> masks_;
 
+  std::optional<Sha256Digest> revealed_for_;
   std::shared_ptr<const SessionRoster> roster_;
-  size_t self_ = 0;  // place in the roster
+  size_t self_ = 0;               // place in the roster
+  std::vector<size_t> partners_;  // theirs, ascending
   proto::KeyShares sealed_shares_;
   MemberSet members_;
   std::string delivered_;  // SHA-256 of what was delivered

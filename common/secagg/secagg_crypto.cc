@@ -1,5 +1,9 @@
 #include "common/secagg/secagg_crypto.h"
 
+#include <utility>
+
+#include "common/crypto/transcript.h"
+
 namespace skerry {
 namespace {
 
@@ -25,6 +29,19 @@ class StandardCrypto final : public SecAggCrypto {
 const SecAggCrypto& StandardSecAggCrypto() {
   static const StandardCrypto crypto;
   return crypto;
+}
+
+bool VerifyOnce::Verify(const Ed25519PublicKey& key, std::span<const uint8_t> message,
+                        std::span<const uint8_t> signature) const {
+  const Sha256Digest digest = Transcript("verified")
+                                  .Append("key", key.bytes())
+                                  .Append("message", message)
+                                  .Append("signature", signature)
+                                  .Digest();
+  if (valid_.contains(digest)) return true;
+  if (!crypto_.Verify(key, message, signature)) return false;
+  valid_.insert(digest);
+  return true;
 }
 
 }  // namespace skerry

@@ -5,12 +5,14 @@
 
 #include <cstdint>
 #include <functional>
+#include <set>
 #include <span>
 
 #include "absl/status/statusor.h"
 #include "common/crypto/key_agreement.h"
 #include "common/crypto/random_bits.h"
 #include "common/crypto/secret_bytes.h"
+#include "common/crypto/sha256.h"
 #include "common/crypto/signature.h"
 
 namespace skerry {
@@ -38,6 +40,28 @@ class SecAggCrypto {
 
 // X25519 and Ed25519.
 const SecAggCrypto& StandardSecAggCrypto();
+
+// Checks each signature once: nodes that share a process are shown the same ones. For the session
+// of one attempt; one thread.
+class VerifyOnce final : public SecAggCrypto {
+ public:
+  // `crypto` outlives this.
+  explicit VerifyOnce(const SecAggCrypto& crypto) : crypto_(crypto) {}
+
+  AgreementSecret Generate(RandomBits& random) const override { return crypto_.Generate(random); }
+  AgreementPublicKey PublicKeyOf(const SecretBytes& secret) const override {
+    return crypto_.PublicKeyOf(secret);
+  }
+  AgreeFunction AgreementOf(const SecretBytes& secret) const override {
+    return crypto_.AgreementOf(secret);
+  }
+  bool Verify(const Ed25519PublicKey& key, std::span<const uint8_t> message,
+              std::span<const uint8_t> signature) const override;
+
+ private:
+  const SecAggCrypto& crypto_;
+  mutable std::set<Sha256Digest> valid_;  // of key, message and signature
+};
 
 // By one node's identity key.
 using SignFunction = std::function<Ed25519Signature(std::span<const uint8_t>)>;

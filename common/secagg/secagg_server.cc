@@ -34,6 +34,10 @@ absl::StatusOr<SecAggServer> SecAggServer::Restore(Options options,
     server.adverts_.emplace(NodeId(advert.node()), advert);
   }
   SKERRY_RETURN_IF_ERROR(server.CloseKeys());
+  if (server.stage_ == Stage::kRing) {
+    if (!state.has_ring()) return server;
+    SKERRY_RETURN_IF_ERROR(server.SetRing(state.ring()));
+  }
   if (state.shares().empty()) return server;
   for (const proto::KeyShares& shares : state.shares()) {
     server.shares_.emplace(NodeId(shares.node()), shares);
@@ -111,6 +115,44 @@ absl::Status SecAggServer::CloseKeys() {
       SessionRoster::Create(options_.params, roster, options_.identity_of, *options_.crypto));
   roster_ = std::make_shared<const SessionRoster>(std::move(checked));
   *state_.mutable_roster() = std::move(roster);
+  stage_ = roster_->needs_ring() ? Stage::kRing : Stage::kShares;
+  return absl::OkStatus();
+}
+
+// ---- ring --------------------------------------------------------------------------------------
+
+RejectReason SecAggServer::TakeReveal(const proto::RingReveal& reveal) {
+  if (const RejectReason refusal = CheckAttempt(reveal.round(), reveal.attempt());
+      refusal != proto::REJECT_REASON_UNSPECIFIED) {
+    return refusal;
+  }
+  if (stage_ == Stage::kKeys) return proto::REJECT_REASON_MALFORMED;
+  const NodeId node(reveal.node());
+  const size_t index = IndexOf(node);
+  if (index == roster_->size()) return proto::REJECT_REASON_KEYS_CLOSED;
+  if (RingCommitment(reveal.nonce()) != roster_->members()[index].ring_commitment) {
+    return proto::REJECT_REASON_MALFORMED;
+  }
+  if (stage_ == Stage::kRing) nonces_[node] = reveal.nonce();
+  return proto::REJECT_REASON_UNSPECIFIED;
+}
+
+void SecAggServer::CloseRing() {
+  SKERRY_ASSERT(stage_ == Stage::kRing);
+  SKERRY_ASSERT(nonces_.size() == roster_->size());
+  proto::RingNonces ring;
+  ring.set_round(options_.params.round.value());
+  ring.set_attempt(options_.params.attempt.value());
+  for (const auto& [node, nonce] : nonces_) ring.mutable_nonces()->append(nonce);
+  SKERRY_ASSERT(SetRing(ring).ok());  // each nonce was checked when it came
+}
+
+absl::Status SecAggServer::SetRing(const proto::RingNonces& ring) {
+  // Adverts were checked when they came.
+  SKERRY_ASSIGN_OR_RETURN(SessionRoster with_ring,
+                          roster_->WithRing(ring, /*own=*/{}, *options_.crypto));
+  roster_ = std::make_shared<const SessionRoster>(std::move(with_ring));
+  *state_.mutable_ring() = ring;
   stage_ = Stage::kShares;
   return absl::OkStatus();
 }
@@ -122,15 +164,17 @@ RejectReason SecAggServer::TakeShares(const proto::KeyShares& shares) {
       refusal != proto::REJECT_REASON_UNSPECIFIED) {
     return refusal;
   }
-  if (stage_ == Stage::kKeys) return proto::REJECT_REASON_MALFORMED;
+  if (stage_ < Stage::kShares) return proto::REJECT_REASON_MALFORMED;
   const NodeId node(shares.node());
   const auto known = shares_.find(node);
   if (known != shares_.end()) {
     return known->second.sealed() == shares.sealed() ? proto::REJECT_REASON_UNSPECIFIED
                                                      : proto::REJECT_REASON_DUPLICATE;
   }
-  if (stage_ != Stage::kShares || !roster_->Find(node)) return proto::REJECT_REASON_KEYS_CLOSED;
-  if (shares.sealed().size() != (roster_->size() - 1) * protocol::kSealedShareBytes) {
+  const size_t index = IndexOf(node);
+  if (stage_ != Stage::kShares || index == roster_->size()) return proto::REJECT_REASON_KEYS_CLOSED;
+  const size_t partners = roster_->graph().PartnersOf(index).size();
+  if (shares.sealed().size() != partners * protocol::kSealedShareBytes) {
     return proto::REJECT_REASON_MALFORMED;
   }
   shares_.emplace(node, shares);
@@ -160,11 +204,11 @@ proto::ShareDelivery SecAggServer::DeliveryFor(std::span<const NodeId> nodes) co
     const size_t to = IndexOf(node);
     proto::SealedForNode& sealed = *delivery.add_nodes();
     sealed.set_node(node.value());
-    for (const auto& [sender, shares] : shares_) {
-      const size_t from = IndexOf(sender);
-      if (from == to) continue;
-      const size_t place = to < from ? to : to - 1;  // the sender leaves itself out
-      sealed.mutable_sealed()->append(shares.sealed(), place * protocol::kSealedShareBytes,
+    for (const size_t from : roster_->graph().PartnersOf(to)) {
+      if (!members_.Contains(from)) continue;
+      const size_t place = roster_->graph().PlaceAmongPartners(from, to);
+      sealed.mutable_sealed()->append(shares_.at(roster_->members()[from].node).sealed(),
+                                      place * protocol::kSealedShareBytes,
                                       protocol::kSealedShareBytes);
     }
   }
@@ -215,9 +259,11 @@ RejectReason SecAggServer::TakeSignature(const proto::SurvivorSignature& signatu
   return proto::REJECT_REASON_UNSPECIFIED;
 }
 
+bool SecAggServer::HasEnoughSignatures() const { return CanOpenWith(signatures_); }
+
 void SecAggServer::CloseSignatures() {
   SKERRY_ASSERT(stage_ == Stage::kSignatures);
-  SKERRY_ASSERT(signatures_.size() >= roster_->threshold());
+  SKERRY_ASSERT(HasEnoughSignatures());
   proto::UnmaskRequest& request = *state_.mutable_unmask_request();
   request.set_round(options_.params.round.value());
   request.set_attempt(options_.params.attempt.value());
@@ -239,11 +285,29 @@ RejectReason SecAggServer::TakeUnmaskShares(const proto::UnmaskShares& shares) {
   }
   const NodeId node(shares.node());
   if (stage_ != Stage::kUnmasking || !IsSurvivor(node)) return proto::REJECT_REASON_KEYS_CLOSED;
-  if (shares.shares().size() != members_.size() * protocol::kShareBytes) {
+  const size_t index = IndexOf(node);
+  const std::span<const size_t> owners = roster_->graph().HoldersOf(index);
+  const auto held = static_cast<size_t>(std::count_if(
+      owners.begin(), owners.end(), [&](size_t owner) { return members_.Contains(owner); }));
+  if (shares.shares().size() != held * protocol::kShareBytes) {
     return proto::REJECT_REASON_MALFORMED;
   }
-  answers_.emplace(IndexOf(node), shares.shares());
+  answers_.emplace(index, shares.shares());
   return proto::REJECT_REASON_UNSPECIFIED;
+}
+
+bool SecAggServer::HasEnoughAnswers() const { return CanOpenWith(answers_); }
+
+bool SecAggServer::CanOpenWith(std::span<const NodeId> nodes) const {
+  MemberSet helpers(roster_->size());
+  for (const NodeId& node : nodes) helpers.Insert(IndexOf(node));
+  return roster_->CanOpen(members_, helpers);
+}
+
+bool SecAggServer::CanOpenWith(const std::map<size_t, std::string>& answers) const {
+  MemberSet helpers(roster_->size());
+  for (const auto& [index, bytes] : answers) helpers.Insert(index);
+  return roster_->CanOpen(members_, helpers);
 }
 
 MaskRecoveryInput SecAggServer::RecoveryInput() const {

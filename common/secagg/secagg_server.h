@@ -2,7 +2,7 @@
 // what the nodes tell each other. It holds no secret until shares open the sum, and the sum is all
 // they open.
 //
-//   keys -> shares -> updates -> signatures -> unmasking
+//   keys -> (ring ->) shares -> updates -> signatures -> unmasking
 //
 // The caller decides when a stage has waited long enough and closes it. What is closed does not
 // change any more, is given again byte for byte, and can be stored and restored (state). No I/O.
@@ -32,7 +32,7 @@ class SecAggServer {
     IdentityOf identity_of;
     const SecAggCrypto* crypto = nullptr;  // outlives the server
   };
-  enum class Stage { kKeys, kShares, kUpdates, kSignatures, kUnmasking };
+  enum class Stage { kKeys, kRing, kShares, kUpdates, kSignatures, kUnmasking };
 
   explicit SecAggServer(Options options) : options_(std::move(options)) {}
   // The session as it was when `state` was taken. Fails if the roster has changed since so that
@@ -56,6 +56,15 @@ class SecAggServer {
   const proto::KeyRoster& key_roster() const { return state_.roster(); }
   const SessionRoster& roster() const { return *roster_; }
 
+  // ---- ring: only where the graph is sparse. A single nonce that is not shown ends the attempt.
+  proto::RejectReason TakeReveal(const proto::RingReveal& reveal);
+  bool HasReveal(const NodeId& node) const { return nonces_.contains(node); }
+  size_t reveal_count() const { return nonces_.size(); }
+  // All members have revealed.
+  void CloseRing();
+  bool has_ring() const { return state_.has_ring(); }
+  const proto::RingNonces& ring_nonces() const { return state_.ring(); }
+
   // ---- shares
   proto::RejectReason TakeShares(const proto::KeyShares& shares);
   bool HasShares(const NodeId& node) const { return shares_.contains(node); }
@@ -75,6 +84,7 @@ class SecAggServer {
   proto::RejectReason TakeSignature(const proto::SurvivorSignature& signature);
   bool HasSignature(const NodeId& node) const { return signatures_.contains(IndexOf(node)); }
   size_t signature_count() const { return signatures_.size(); }
+  bool HasEnoughSignatures() const;
   void CloseSignatures();
   const proto::UnmaskRequest& unmask_request() const { return state_.unmask_request(); }
 
@@ -82,16 +92,22 @@ class SecAggServer {
   proto::RejectReason TakeUnmaskShares(const proto::UnmaskShares& shares);
   bool HasUnmaskShares(const NodeId& node) const { return answers_.contains(IndexOf(node)); }
   size_t answer_count() const { return answers_.size(); }
+  bool HasEnoughAnswers() const;
+  // Whether the sum can be opened if exactly these survivors sign and answer.
+  bool CanOpenWith(std::span<const NodeId> nodes) const;
   MaskRecoveryInput RecoveryInput() const;
 
  private:
   size_t IndexOf(const NodeId& node) const;  // roster_->size() for a stranger
   proto::RejectReason CheckAttempt(uint64_t round, uint32_t attempt) const;
+  absl::Status SetRing(const proto::RingNonces& ring);
+  bool CanOpenWith(const std::map<size_t, std::string>& answers) const;  // by place in the roster
 
   Options options_;
   Stage stage_ = Stage::kKeys;
   proto::SessionState state_;
   std::map<NodeId, proto::KeyAdvert> adverts_;
+  std::map<NodeId, std::string> nonces_;
   std::shared_ptr<const SessionRoster> roster_;
   std::map<NodeId, proto::KeyShares> shares_;
   MemberSet members_;

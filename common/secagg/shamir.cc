@@ -1,7 +1,6 @@
 #include "common/secagg/shamir.h"
 
 #include <algorithm>
-#include <limits>
 #include <tuple>
 #include <utility>
 
@@ -92,17 +91,17 @@ uint64_t Evaluate(uint64_t constant, const SecretBytes& coefficients, uint64_t x
 }  // namespace
 
 std::vector<ShamirShare> SplitSecret(const SecretBytes& secret, size_t threshold,
-                                     size_t share_count, RandomBits& random) {
+                                     std::span<const uint32_t> xs, RandomBits& random) {
   SKERRY_ASSERT(secret.size() == kSharedSecretBytes);
-  SKERRY_ASSERT(threshold >= 1 && threshold <= share_count);
-  SKERRY_ASSERT(share_count <= std::numeric_limits<uint32_t>::max());
+  SKERRY_ASSERT(threshold >= 1);
   Limbs limbs;
   CutIntoLimbs(secret, limbs);
-  std::vector<ShamirShare> shares(share_count);
+  std::vector<ShamirShare> shares(xs.size());
   for (size_t i = 0; i < kLimbCount; ++i) {
     const SecretBytes coefficients = DrawElements(threshold - 1, random);
-    for (size_t k = 0; k < share_count; ++k) {
-      shares[k][i] = Evaluate(limbs.words[i], coefficients, k + 1);
+    for (size_t k = 0; k < xs.size(); ++k) {
+      SKERRY_ASSERT(xs[k] != 0);  // there the polynomial is the secret
+      shares[k][i] = Evaluate(limbs.words[i], coefficients, xs[k]);
     }
   }
   return shares;

@@ -29,11 +29,11 @@ struct HeldShare {
   ShamirShare share{};
 };
 
-// The shares for x = 1 to share_count. `secret` must hold kSharedSecretBytes, and 1 <= threshold <=
-// share_count. The coefficients are uniform in the field and wiped; the shares are the caller's to
-// wipe.
+// The shares for the holders' x, distinct and not zero. `secret` must hold kSharedSecretBytes, and
+// 1 <= threshold; with fewer holders than that nobody can recover it. The coefficients are uniform
+// in the field and wiped; the shares are the caller's to wipe.
 std::vector<ShamirShare> SplitSecret(const SecretBytes& secret, size_t threshold,
-                                     size_t share_count, RandomBits& random);
+                                     std::span<const uint32_t> xs, RandomBits& random);
 
 // Recovers secrets from the shares of one set of holders. What depends on the holders alone, their
 // Lagrange coefficients at 0, is computed once, so that each further secret costs five products a

@@ -38,6 +38,7 @@ bool IsForOthers(proto::Envelope::BodyCase body) {
     case proto::Envelope::kUploadChunk:
     case proto::Envelope::kNodeFailure:
     case proto::Envelope::kKeyAdvert:
+    case proto::Envelope::kRingReveal:
     case proto::Envelope::kKeyShares:
     case proto::Envelope::kSurvivorSignature:
     case proto::Envelope::kUnmaskShares:

@@ -97,6 +97,7 @@ struct Received {
 using ProgressReceived = Received<proto::Progress>;
 using FailureReceived = Received<proto::NodeFailure>;
 using AdvertReceived = Received<proto::KeyAdvert>;
+using RevealReceived = Received<proto::RingReveal>;
 using SharesReceived = Received<proto::KeyShares>;
 using SignatureReceived = Received<proto::SurvivorSignature>;
 using UnmaskSharesReceived = Received<proto::UnmaskShares>;

@@ -4,10 +4,13 @@
 #include <utility>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include "absl/container/btree_set.h"
 #include "absl/strings/escaping.h"
 #include "common/base/status.h"
 #include "common/config/secagg_rules.h"
+#include "common/protocol/limits.h"
 #include "coordinator/round/answers.h"
 #include "coordinator/round/notices.h"
 #include "coordinator/round/senders.h"
@@ -27,6 +30,7 @@ SessionParams ParamsOf(const RoundData& data) {
                        .vector_length = data.policy.upload_bytes / sizeof(RingElement),
                        .scale_bits = data.policy.scale_bits,
                        .colluders = policy.config.colluders,
+                       .dropout_tolerance = policy.config.dropout_tolerance,
                        .min_survivors = policy.config.min_survivors};
   const std::string model = absl::HexStringToBytes(data.model_sha256);
   SKERRY_ASSERT(model.size() == params.model_sha256.size());
@@ -35,16 +39,41 @@ SessionParams ParamsOf(const RoundData& data) {
 }
 
 bool HasAnswered(const SecAggServer& server, const NodeId& node) {
-  return server.stage() == Stage::kKeys ? server.HasAdvert(node) : server.HasShares(node);
+  switch (server.stage()) {
+    case Stage::kKeys:
+      return server.HasAdvert(node);
+    case Stage::kRing:
+      return server.HasReveal(node);
+    default:
+      return server.HasShares(node);
+  }
 }
 
 size_t AnswerCount(const SecAggServer& server) {
-  return server.stage() == Stage::kKeys ? server.advert_count() : server.share_count();
+  switch (server.stage()) {
+    case Stage::kKeys:
+      return server.advert_count();
+    case Stage::kRing:
+      return server.reveal_count();
+    default:
+      return server.share_count();
+  }
+}
+
+// What a stage asks of a node.
+std::string_view NameOfAnswer(const SecAggServer& server) {
+  switch (server.stage()) {
+    case Stage::kKeys:
+      return "keys";
+    case Stage::kRing:
+      return "nonce for the ring";
+    default:
+      return "shares";
+  }
 }
 
 bool IsExchanging(const RoundData& data) {
-  return data.secagg &&
-         (data.secagg->stage() == Stage::kKeys || data.secagg->stage() == Stage::kShares);
+  return data.secagg && data.secagg->stage() < Stage::kUpdates;
 }
 
 // When a node that has not answered is out of patience: from its last sign of life if it is not
@@ -90,9 +119,23 @@ void SendRoster(const RoundData& data, PeerId peer, Outbox& out) {
   *out.send.back().envelope.mutable_key_roster() = data.secagg->key_roster();
 }
 
-void SendDelivery(const RoundData& data, PeerId peer, std::span<const NodeId> nodes, Outbox& out) {
+void SendRing(const RoundData& data, PeerId peer, Outbox& out) {
   out.send.push_back({.peer = peer, .envelope = {}, .attach_model = false});
-  *out.send.back().envelope.mutable_share_delivery() = data.secagg->DeliveryFor(nodes);
+  *out.send.back().envelope.mutable_ring_nonces() = data.secagg->ring_nonces();
+}
+
+// A process may host more nodes than there is room for in one message.
+void SendDelivery(const RoundData& data, PeerId peer, std::span<const NodeId> nodes, Outbox& out) {
+  const size_t node_bytes =
+      data.secagg->roster().graph().HoldersOf(0).size() * protocol::kSealedShareBytes +
+      protocol::kNodeIdBytesMax;
+  const size_t fitting = std::max<size_t>(protocol::kEnvelopeBytesMax / 2 / node_bytes, 1);
+  while (!nodes.empty()) {
+    const std::span<const NodeId> some = nodes.first(std::min(fitting, nodes.size()));
+    out.send.push_back({.peer = peer, .envelope = {}, .attach_model = false});
+    *out.send.back().envelope.mutable_share_delivery() = data.secagg->DeliveryFor(some);
+    nodes = nodes.subspan(some.size());
+  }
 }
 
 uint32_t QuorumOf(const RoundData& data) {
@@ -138,6 +181,13 @@ void CloseKeys(RoundData& data, Instant now, Outbox& out) {
   ForEachPeer(data, [&](PeerId peer, const auto&) { SendRoster(data, peer, out); });
 }
 
+void CloseRing(RoundData& data, Instant now, Outbox& out) {
+  data.secagg->CloseRing();
+  data.session_stage_since = now;
+  StoreSession(data, out);
+  ForEachPeer(data, [&](PeerId peer, const auto&) { SendRing(data, peer, out); });
+}
+
 void CloseShares(RoundData& data, Instant now, Outbox& out) {
   data.secagg->CloseShares();
   data.session_stage_since = now;
@@ -176,6 +226,9 @@ void AdvanceKeyExchange(RoundData& data, Instant now, Outbox& out) {
       CloseKeys(data, now, out);
     }
   }
+  const bool has_nonces = IsExchanging(data) && data.secagg->stage() == Stage::kRing &&
+                          data.secagg->reveal_count() == data.secagg->roster().size();
+  if (has_nonces) CloseRing(data, now, out);
   const bool has_shares = IsExchanging(data) && data.secagg->stage() == Stage::kShares &&
                           AnswerCount(*data.secagg) >= NodesNeeded(data) && !AreMissing(data);
   if (has_shares) CloseShares(data, now, out);
@@ -188,14 +241,32 @@ void CutSilentKeys(RoundData& data, Instant now, Outbox& out) {
     Dismiss(node, participant,
             {.participation = Participation::kCut,
              .refusal = proto::REJECT_REASON_STALLED,
-             .reason = data.secagg->stage() == Stage::kKeys ? "sent no keys in time"
-                                                            : "sent no shares in time"},
+             .reason = fmt::format("sent no {} in time", NameOfAnswer(*data.secagg))},
             data, out);
     const NodeState* state = data.FindNode(node);
     if (state != nullptr && state->peer) {
       SendVerdict(data, *state->peer, data.round.value(), node, proto::REJECT_REASON_STALLED, out);
     }
   }
+}
+
+std::optional<NodeId> FindLostNonce(const RoundData& data) {
+  if (!data.secagg || data.secagg->stage() != Stage::kRing) return std::nullopt;
+  for (const SessionMember& member : data.secagg->roster().members()) {
+    const auto it = data.participants.find(member.node);
+    const bool is_coming = it != data.participants.end() && it->second.is_outstanding();
+    if (!is_coming && !data.secagg->HasReveal(member.node)) return member.node;
+  }
+  return std::nullopt;
+}
+
+std::string DescribeKeyExchange(const RoundData& data) {
+  const SecAggServer& server = *data.secagg;
+  const size_t awaited =
+      server.stage() == Stage::kRing ? server.roster().size() : data.outstanding_count();
+  return fmt::format("exchanging {} ({} of {})",
+                     server.stage() == Stage::kRing ? "nonces" : NameOfAnswer(server),
+                     AnswerCount(server), awaited);
 }
 
 std::optional<Instant> NextKeyCut(const RoundData& data) {
@@ -212,8 +283,9 @@ std::optional<Instant> NextKeyCut(const RoundData& data) {
 void SendSession(const RoundData& data, PeerId peer, const NodeId& node, Outbox& out) {
   if (!data.secagg) return;
   const SecAggServer& server = *data.secagg;
-  if (server.stage() == Stage::kShares || server.stage() == Stage::kUpdates) {
+  if (server.stage() > Stage::kKeys && server.stage() <= Stage::kUpdates) {
     SendRoster(data, peer, out);
+    if (server.has_ring()) SendRing(data, peer, out);
     if (server.IsMember(node)) SendDelivery(data, peer, std::span(&node, 1), out);
     return;
   }

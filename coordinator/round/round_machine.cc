@@ -79,6 +79,8 @@ void RoundMachine::HandleMessage(PeerId peer, const proto::Envelope& message, bo
       return Step(OfferReceived{peer, message.upload_offer(), has_raw_frame}, now, out);
     case proto::Envelope::kKeyAdvert:
       return Step(AdvertReceived{peer, message.key_advert()}, now, out);
+    case proto::Envelope::kRingReveal:
+      return Step(RevealReceived{peer, message.ring_reveal()}, now, out);
     case proto::Envelope::kKeyShares:
       return Step(SharesReceived{peer, message.key_shares()}, now, out);
     case proto::Envelope::kSurvivorSignature:

@@ -61,6 +61,11 @@ void Absorb(const AdvertReceived& in, RoundData& data, Instant now, Outbox& out)
                        [&](SecAggServer& server) { return server.TakeAdvert(in.message); });
 }
 
+void Absorb(const RevealReceived& in, RoundData& data, Instant now, Outbox& out) {
+  AbsorbSessionMessage(in, data, now, out,
+                       [&](SecAggServer& server) { return server.TakeReveal(in.message); });
+}
+
 void Absorb(const SharesReceived& in, RoundData& data, Instant now, Outbox& out) {
   AbsorbSessionMessage(in, data, now, out,
                        [&](SecAggServer& server) { return server.TakeShares(in.message); });

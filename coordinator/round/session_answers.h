@@ -9,6 +9,7 @@
 namespace skerry {
 
 void Absorb(const AdvertReceived& in, RoundData& data, Instant now, Outbox& out);
+void Absorb(const RevealReceived& in, RoundData& data, Instant now, Outbox& out);
 void Absorb(const SharesReceived& in, RoundData& data, Instant now, Outbox& out);
 void Absorb(const SignatureReceived& in, RoundData& data, Instant now, Outbox& out);
 void Absorb(const UnmaskSharesReceived& in, RoundData& data, Instant now, Outbox& out);

@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "coordinator/round/key_exchange.h"
+
 namespace skerry {
 namespace {
 
@@ -75,10 +77,7 @@ std::string Describe(const Training&, const RoundData& data, Instant now) {
   const Instant end = data.last_progress + data.policy.round.wait_timeout;
   std::string text;
   if (data.secagg && data.secagg->stage() < SecAggServer::Stage::kUpdates) {
-    const bool is_keys = data.secagg->stage() == SecAggServer::Stage::kKeys;
-    text = fmt::format("exchanging {} ({} of {}) with {}", is_keys ? "keys" : "shares",
-                       is_keys ? data.secagg->advert_count() : data.secagg->share_count(),
-                       data.outstanding_count(), Outstanding(data, now, false));
+    text = fmt::format("{} with {}", DescribeKeyExchange(data), Outstanding(data, now, false));
   } else {
     text = fmt::format("waiting for {} more of {}", data.quorum - data.accepted_count(),
                        Outstanding(data, now, false));
@@ -97,10 +96,14 @@ std::string Describe(const Collecting&, const RoundData& data, Instant now) {
 std::string Describe(const Unmasking& phase, const RoundData& data, Instant) {
   if (!phase.is_sealed) return "waiting for the masked sum to be stored";
   const bool is_signing = data.secagg->stage() == SecAggServer::Stage::kSignatures;
-  return fmt::format("waiting for survivors to {}: {} of {}, {} are needed",
-                     is_signing ? "sign who they are" : "open the sum",
-                     is_signing ? data.secagg->signature_count() : data.secagg->answer_count(),
-                     data.secagg->survivor_count(), data.secagg->roster().threshold());
+  const SessionRoster& roster = data.secagg->roster();
+  const size_t holders = roster.graph().HoldersOf(0).size();
+  return fmt::format(
+      "waiting for survivors to {}: {} of {}, {}{} are needed",
+      is_signing ? "sign who they are" : "open the sum",
+      is_signing ? data.secagg->signature_count() : data.secagg->answer_count(),
+      data.secagg->survivor_count(), roster.threshold(),
+      holders == roster.size() ? "" : fmt::format(" of the {} partners of each node", holders));
 }
 
 std::string Describe(const Committing&, const RoundData& data, Instant) {

@@ -24,14 +24,24 @@ std::string SessionOf(const JobConfig& job) {
   const int64_t nodes = InvitedCount(job.round);
   const int64_t needed = UpdatesNeeded(job.round, job.secagg, nodes);
   const int64_t smallest = SmallestSession(job.round, job.secagg, nodes);
+  const SessionShape shape = ShapeOfSession(job.secagg, nodes);
+  const std::string graph =
+      shape.is_complete
+          ? fmt::format(
+                "t = {} of them open the sum; each shares masks with\n#   k = {} others "
+                "(complete graph)",
+                shape.threshold, shape.degree)
+          : fmt::format(
+                "each shares masks with\n#   k = {} others next to it on a random ring "
+                "(Harary graph), t = {} of which open its secrets; it leaks with\n#   "
+                "probability 2^-{} at most",
+                shape.degree, shape.threshold, kGraphSecurityBits);
   return fmt::format(
-      "# secagg: n = {} nodes exchange keys, t = {} of them open the sum; each shares masks with\n"
-      "#   k = {} others (complete graph). {} updates are needed, so {} may drop out. Nodes "
-      "whose\n"
-      "#   keys are late are left out while {} remain, of which {} open the sum.\n",
-      nodes, SessionThreshold(nodes, job.secagg.colluders), nodes - 1, needed,
-      std::max<int64_t>(nodes - needed, 0), smallest,
-      SessionThreshold(smallest, job.secagg.colluders));
+      "# secagg: n = {} nodes exchange keys, {}.\n"
+      "#   {} updates are needed, so {} may drop out. Nodes whose keys are late are left out "
+      "while\n#   {} remain, of which {} open the sum.\n",
+      nodes, graph, needed, std::max<int64_t>(nodes - needed, 0), smallest,
+      UpdatesNeeded(job.round, job.secagg, smallest));
 }
 
 // What the numbers of a job mean, as comments below it: the whole output is still a job file.

@@ -24,16 +24,25 @@ std::string GuaranteeOf(const JobConfig& job) {
   const int64_t colluders = job.secagg.colluders;
   const int64_t fewest = std::max(kSessionNodesMin, colluders + 2);
   const int64_t updates = std::max(SessionThreshold(fewest, colluders), job.secagg.min_survivors);
+  const bool is_sparse = !ShapeOfSession(job.secagg, InvitedCount(job.round)).is_complete;
+  const std::string sparse =
+      is_sparse ? fmt::format(
+                      " With more than {} nodes masks go along a sparse graph: there the "
+                      "claim is semi-malicious, that is for a coordinator that cannot "
+                      "choose the random ring, which every node helps to draw; it fails "
+                      "with probability 2^-{} at most in an attempt.",
+                      kCompleteGraphNodesMax, kGraphSecurityBits)
+                : "";
   return fmt::format(
       "Secure aggregation, against a coordinator that breaks the protocol and up to {} {} with "
       "it. They learn the sum of at least {} updates, at least {} of them of honest "
       "nodes (more where a site's policy asks for more), the sum of the weights{}, who took part "
-      "and when. Of a single update they learn nothing else, if each site's own roster is right. "
+      "and when. Of a single update they learn nothing else, if each site's own roster is right.{} "
       "Data itself never leaves a node. Not promised: the sum and the model are not private in "
       "themselves (there is no differential privacy), a malicious node can poison the sum or make "
       "a round fail, and a malicious coordinator can hold a round up or announce a wrong model.",
       colluders, colluders == 1 ? "node that conspires" : "nodes that conspire", updates,
-      updates - colluders, job.evaluation.on_nodes ? " and of the nodes' metrics" : "");
+      updates - colluders, job.evaluation.on_nodes ? " and of the nodes' metrics" : "", sparse);
 }
 
 std::string GuaranteeComment(const JobConfig& job) {

@@ -23,13 +23,13 @@ constexpr uint64_t kShardCount = 10;
 constexpr uint64_t kSeedsPerShard = 110;
 
 // Of one shard; all of them together are the seeds of CI.
-std::vector<uint64_t> SeedsOf(uint64_t shard) {
+std::vector<uint64_t> SeedsOf(uint64_t shard, uint64_t shard_seeds = kSeedsPerShard) {
   std::vector<uint64_t> seeds;
   if (const char* only = std::getenv("SKERRY_TEST_SEED")) {
     if (shard == 0) seeds.push_back(std::strtoull(only, nullptr, 10));
     return seeds;
   }
-  for (uint64_t i = 0; i < kSeedsPerShard; ++i) seeds.push_back(shard * kSeedsPerShard + i);
+  for (uint64_t i = 0; i < shard_seeds; ++i) seeds.push_back(shard * shard_seeds + i);
   return seeds;
 }
 
@@ -54,6 +54,14 @@ TEST_P(SecAggSeedTest, EveryMaskedRunGivesTheModelItsSurvivorsMake) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, SecAggSeedTest, testing::Range(uint64_t{0}, kShardCount));
+
+class SparseSeedTest : public testing::TestWithParam<uint64_t> {};
+
+TEST_P(SparseSeedTest, EveryRunWithARingGivesTheModelItsSurvivorsMake) {
+  for (const uint64_t seed : SeedsOf(GetParam(), 5)) ExpectSound(DrawSparseScenario(seed));
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, SparseSeedTest, testing::Range(uint64_t{0}, uint64_t{6}));
 
 TEST(ClusterTest, TheSecAggSeedsContainDropoutsRestartsAndGivenUpAttempts) {
   int dropped_members = 0;
@@ -82,6 +90,25 @@ TEST(ClusterTest, SecureAggregationChangesNoBitOfTheModel) {
   scenario.round.quorum = scenario.node_count;
   const RunResult plain = RunCluster(scenario);
   scenario.secagg = {.enabled = true, .colluders = 1, .dropout_tolerance = 1};
+
+  const RunResult masked = RunCluster(scenario);
+
+  EXPECT_THAT(plain.violations, IsEmpty());
+  EXPECT_THAT(masked.violations, IsEmpty());
+  EXPECT_EQ(plain.model_sha256, masked.model_sha256);
+}
+
+TEST(ClusterTest, NorDoesASparseGraph) {
+  Scenario scenario;
+  scenario.seed = 5;
+  scenario.weather = 6;
+  scenario.node_count = 100;
+  scenario.process_count = 10;
+  scenario.round.nodes = scenario.node_count;
+  scenario.round.count = 2;
+  scenario.round.quorum = scenario.node_count;
+  const RunResult plain = RunCluster(scenario);
+  scenario.secagg = {.enabled = true, .colluders = 3, .dropout_tolerance = 3};
 
   const RunResult masked = RunCluster(scenario);
 

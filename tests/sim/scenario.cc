@@ -95,6 +95,25 @@ Scenario DrawSecAggScenario(uint64_t seed) {
   return scenario;
 }
 
+Scenario DrawSparseScenario(uint64_t seed) {
+  Scenario scenario = DrawSecAggScenario(seed);
+  Rng rng = Rng::Derive(seed, "sparse");
+  scenario.node_count = Between(rng, 66, 90);
+  scenario.process_count = Between(rng, 2, 8);
+  scenario.round.nodes = scenario.node_count;
+  scenario.round.count = 2;
+  scenario.secagg.colluders = Between(rng, 0, 3);
+  scenario.secagg.dropout_tolerance = Between(rng, 1, 6);
+  scenario.round.quorum = Between(rng, 1, scenario.node_count / 2);
+  scenario.failing_nodes.clear();
+  scenario.dataless_nodes.clear();
+  const std::vector<NodeId> nodes = scenario.nodes();
+  for (int64_t i = 0; i < scenario.secagg.dropout_tolerance; ++i) {
+    if (OneIn(rng, 3)) scenario.failing_nodes.insert(nodes[static_cast<size_t>(i) * 7]);
+  }
+  return scenario;
+}
+
 JobConfig JobOf(const Scenario& scenario) {
   JobConfig job = SmallJob(scenario.dimension);
   job.round = scenario.round;

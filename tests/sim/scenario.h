@@ -66,6 +66,8 @@ struct Scenario {
 Scenario DrawScenario(uint64_t seed);
 // The same with secure aggregation.
 Scenario DrawSecAggScenario(uint64_t seed);
+// And with so many nodes that masks go along a sparse graph.
+Scenario DrawSparseScenario(uint64_t seed);
 
 // The job that the scenario's coordinator and agents have in common.
 JobConfig JobOf(const Scenario& scenario);

@@ -35,6 +35,7 @@ class SecAggSession {
     size_t nodes = 5;
     size_t dimension = 8;
     int64_t colluders = 0;
+    int64_t dropout_tolerance = 0;
     int64_t min_survivors = 1;
     bool is_real = true;  // X25519 and Ed25519
     uint64_t seed = 1;
@@ -76,6 +77,7 @@ class SecAggSession {
             .vector_length = options_.dimension,
             .scale_bits = 20,
             .colluders = options_.colluders,
+            .dropout_tolerance = options_.dropout_tolerance,
             .min_survivors = options_.min_survivors};
   }
   SecAggServer::Options ServerOptions() const {
@@ -108,8 +110,33 @@ class SecAggSession {
                             SessionRoster::Create(Params(), roster, identities(), crypto()));
     return std::make_shared<const SessionRoster>(std::move(checked));
   }
+  // Everyone shows its nonce, if the graph is sparse.
+  absl::Status Reveal(const std::set<size_t>& gone = {}) {
+    if (server().stage() != SecAggServer::Stage::kRing) return absl::OkStatus();
+    SKERRY_ASSIGN_OR_RETURN(const auto roster, Check(server().key_roster()));
+    for (auto& [i, client] : clients_) {
+      if (gone.contains(i)) continue;
+      SKERRY_ASSIGN_OR_RETURN(const proto::RingReveal reveal, client->RevealNonce(*roster));
+      SKERRY_ASSERT(server().TakeReveal(reveal) == proto::REJECT_REASON_UNSPECIFIED);
+    }
+    if (server().reveal_count() < server().roster().size()) {
+      return absl::FailedPreconditionError("a nonce is missing");
+    }
+    server().CloseRing();
+    return absl::OkStatus();
+  }
+  // The roster as the nodes see it that share one process.
+  absl::StatusOr<std::shared_ptr<const SessionRoster>> CheckedRoster() const {
+    SKERRY_ASSIGN_OR_RETURN(auto roster, Check(server_->key_roster()));
+    if (!server_->has_ring()) return roster;
+    std::vector<NodeId> own;
+    for (const auto& [i, client] : clients_) own.push_back(Name(i));
+    SKERRY_ASSIGN_OR_RETURN(SessionRoster ringed,
+                            roster->WithRing(server_->ring_nonces(), own, crypto()));
+    return std::make_shared<const SessionRoster>(std::move(ringed));
+  }
   void Share(const std::set<size_t>& gone = {}) {
-    const auto roster = Check(server().key_roster());
+    const auto roster = CheckedRoster();
     SKERRY_ASSERT(roster.ok());
     for (auto& [i, client] : clients_) {
       if (gone.contains(i)) continue;
@@ -176,6 +203,7 @@ class SecAggSession {
   void RunToShares(const std::set<size_t>& gone = {}) {
     Advertise();
     SKERRY_ASSERT(CloseKeys().ok());
+    SKERRY_ASSERT(Reveal().ok());
     Share(gone);
   }
   // Up to uploads that are all in, nobody missing.
@@ -187,9 +215,17 @@ class SecAggSession {
   absl::StatusOr<std::vector<RingElement>> Run(const Dropouts& dropouts) {
     Advertise(dropouts.before_keys);
     SKERRY_RETURN_IF_ERROR(CloseKeys());
+    SKERRY_RETURN_IF_ERROR(Reveal());
     std::set<size_t> gone = dropouts.before_keys;
     const auto lose = [&](const std::set<size_t>& more) { gone.insert(more.begin(), more.end()); };
     const auto left = [&] { return options_.nodes - gone.size(); };
+    const auto can_open = [&] {
+      std::vector<NodeId> nodes;
+      for (const size_t i : survivors_) {
+        if (!gone.contains(i)) nodes.push_back(Name(i));
+      }
+      return server().CanOpenWith(nodes);
+    };
     const auto too_few = [&](std::string_view step) {
       return absl::FailedPreconditionError(fmt::format("{} left before {}", left(), step));
     };
@@ -200,11 +236,11 @@ class SecAggSession {
     if (left() < server().roster().survivors_min()) return too_few("updates");
     UploadAll(gone);
     lose(dropouts.before_signing);
-    if (left() < server().roster().threshold()) return too_few("signing");
+    if (!can_open()) return too_few("signing");
     SignAll(gone);
     server().CloseSignatures();
     lose(dropouts.before_unmasking);
-    if (left() < server().roster().threshold()) return too_few("unmasking");
+    if (!can_open()) return too_few("unmasking");
     UnmaskAll(gone);
     return Open();
   }

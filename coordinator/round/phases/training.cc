@@ -1,6 +1,7 @@
 #include "coordinator/round/phases/training.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
@@ -18,6 +19,11 @@ Instant NextDeadline(const Training&, const RoundData& data) {
 
 Phase Settle(Training&& phase, RoundData& data, Instant now, Outbox& out) {
   if (data.secagg) AdvanceKeyExchange(data, now, out);
+  if (const std::optional<NodeId> lost = FindLostNonce(data)) {
+    return AbortAttempt(fmt::format("the ring cannot be drawn without the nonce of {}: {}",
+                                    lost->value(), DescribeLost(data)),
+                        data, now, out);
+  }
   const uint32_t accepted = data.accepted_count();
   if (accepted >= data.quorum) return StartCollecting(data, now, out);
   const uint32_t reachable = accepted + data.outstanding_count();

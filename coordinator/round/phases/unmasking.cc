@@ -20,8 +20,9 @@ using Stage = SecAggServer::Stage;
 // How the survivors have answered the present question.
 struct Tally {
   size_t answered = 0;
-  size_t awaited = 0;  // connected and able to answer
-  size_t away = 0;     // not connected, perhaps coming back
+  size_t awaited = 0;        // connected and able to answer
+  std::vector<NodeId> able;  // have answered, or may do so still
+  bool is_enough = false;    // the answers
 };
 
 Tally Count(const RoundData& data) {
@@ -38,10 +39,11 @@ Tally Count(const RoundData& data) {
       continue;
     } else if (state->peer) {
       ++tally.awaited;
-    } else {
-      ++tally.away;
     }
+    tally.able.push_back(node);  // one that is away may come back
   }
+  tally.is_enough = server.stage() == Stage::kSignatures ? server.HasEnoughSignatures()
+                                                         : server.HasEnoughAnswers();
   return tally;
 }
 
@@ -70,11 +72,8 @@ void AskForShares(RoundData& data, Instant now, Outbox& out) {
 // `is_late`: whoever is connected and silent has had round.stall_timeout to answer.
 Phase Proceed(Unmasking&& phase, bool is_late, RoundData& data, Instant now, Outbox& out) {
   if (!phase.is_sealed) return std::move(phase);
-  const size_t needed = data.secagg->roster().threshold();
   Tally tally = Count(data);
-  const auto is_closing = [&] {
-    return tally.answered >= needed && (tally.awaited == 0 || is_late);
-  };
+  const auto is_closing = [&] { return tally.is_enough && (tally.awaited == 0 || is_late); };
   if (data.secagg->stage() == Stage::kSignatures && is_closing()) {
     AskForShares(data, now, out);
     is_late = false;
@@ -83,10 +82,14 @@ Phase Proceed(Unmasking&& phase, bool is_late, RoundData& data, Instant now, Out
   if (data.secagg->stage() == Stage::kUnmasking && is_closing()) {
     return StartCommit(data, now, out);
   }
-  if (tally.answered + tally.awaited + tally.away >= needed) return std::move(phase);
-  return AbortAttempt(fmt::format("{} survivors can still open the sum, {} are needed",
-                                  tally.answered + tally.awaited + tally.away, needed),
-                      data, now, out);
+  if (data.secagg->CanOpenWith(tally.able)) return std::move(phase);
+  return AbortAttempt(
+      fmt::format("{} of {} survivors can still help to open the sum, too few: {} of the {} that "
+                  "hold shares of a node's secrets are needed",
+                  tally.able.size(), data.secagg->survivor_count(),
+                  data.secagg->roster().threshold(),
+                  data.secagg->roster().graph().HoldersOf(0).size()),
+      data, now, out);
 }
 
 Instant LateAt(const RoundData& data) {
@@ -117,9 +120,7 @@ Phase ResumeUnmasking(RoundData& data, Instant now, Outbox& out) {
 
 std::optional<Instant> NextDeadline(const Unmasking& phase, const RoundData& data) {
   if (!phase.is_sealed) return std::nullopt;
-  const Tally tally = Count(data);
-  const bool is_enough = tally.answered >= data.secagg->roster().threshold();
-  return is_enough ? LateAt(data) : GivenUpAt(data);
+  return Count(data).is_enough ? LateAt(data) : GivenUpAt(data);
 }
 
 Phase AbortAttempt(std::string detail, RoundData& data, Instant now, Outbox& out) {
@@ -163,13 +164,15 @@ Phase On(Unmasking&& phase, const SumSealed& in, RoundData& data, Instant now, O
 
 Phase On(Unmasking&& phase, const DeadlineReached&, RoundData& data, Instant now, Outbox& out) {
   if (!phase.is_sealed) return std::move(phase);
-  if (now >= GivenUpAt(data) && Count(data).answered < data.secagg->roster().threshold()) {
-    return Fail(
-        fmt::format("round {}: {} of the {} survivors needed to open the sum have answered "
-                    "in {:.0f} s. Resume the run when they are back",
-                    data.round.value(), Count(data).answered, data.secagg->roster().threshold(),
-                    Seconds(data.policy.round.wait_timeout)),
-        data, out);
+  if (now >= GivenUpAt(data)) {
+    const Tally tally = Count(data);
+    if (!tally.is_enough) {
+      return Fail(fmt::format("round {}: {} of {} survivors have answered in {:.0f} s, too few to "
+                              "open the sum. Resume the run when they are back",
+                              data.round.value(), tally.answered, data.secagg->survivor_count(),
+                              Seconds(data.policy.round.wait_timeout)),
+                  data, out);
+    }
   }
   return Proceed(std::move(phase), now >= LateAt(data), data, now, out);
 }

@@ -45,7 +45,10 @@ class MaskingTest : public testing::Test {
                          .model_sha256 = Sha256Of(agent.model_bytes()),
                          .job_sha256 = Sha256Of("the job"),
                          .vector_length = encoding->layout().size(),
-                         .scale_bits = static_cast<uint32_t>(encoding->scale_bits())};
+                         .scale_bits = static_cast<uint32_t>(encoding->scale_bits()),
+                         .colluders = agent.job.secagg.colluders,
+                         .dropout_tolerance = agent.job.secagg.dropout_tolerance,
+                         .min_survivors = agent.job.secagg.min_survivors};
     return SecAggServer(
         {.params = params, .identity_of = agent.Functions().identity_of, .crypto = &agent.crypto});
   }

@@ -19,11 +19,11 @@ struct PhaseCase {
 };
 
 const std::set<Envelope::BodyCase> kJoinedMessages = {
-    Envelope::kWelcome,     Envelope::kJoinResult,   Envelope::kRoundTask,
-    Envelope::kModelChunk,  Envelope::kUploadGrant,  Envelope::kUploadResult,
-    Envelope::kRoundClosed, Envelope::kJobEnd,       Envelope::kRefused,
-    Envelope::kPing,        Envelope::kKeyRoster,    Envelope::kShareDelivery,
-    Envelope::kSurvivorSet, Envelope::kUnmaskRequest};
+    Envelope::kWelcome,     Envelope::kJoinResult,    Envelope::kRoundTask,
+    Envelope::kModelChunk,  Envelope::kUploadGrant,   Envelope::kUploadResult,
+    Envelope::kRoundClosed, Envelope::kJobEnd,        Envelope::kRefused,
+    Envelope::kPing,        Envelope::kKeyRoster,     Envelope::kShareDelivery,
+    Envelope::kSurvivorSet, Envelope::kUnmaskRequest, Envelope::kRingNonces};
 
 std::vector<PhaseCase> Phases() {
   return {
@@ -82,6 +82,8 @@ std::vector<Envelope> AllMessages(const SessionHarness& agent) {
   messages.emplace_back().mutable_key_shares();
   messages.emplace_back().mutable_survivor_signature();
   messages.emplace_back().mutable_unmask_shares();
+  messages.emplace_back().mutable_ring_nonces();
+  messages.emplace_back().mutable_ring_reveal();
   return messages;
 }
 

@@ -141,17 +141,24 @@ TEST(JobRulesTest, SecureAggregationNeedsNothingButToBeSwitchedOn) {
   for (const int nodes : {4, 5, 8, 33, 64}) EXPECT_THAT(SecAggErrors(nodes, ""), IsEmpty());
 }
 
-TEST(JobRulesTest, SecureAggregationIsRefusedAboveTheCompleteGraph) {
-  EXPECT_THAT(SecAggErrors(65, ""),
+TEST(JobRulesTest, LargeCohortsAreMaskedAlongASparseGraph) {
+  EXPECT_THAT(SecAggErrors(65, ""), IsEmpty());
+  EXPECT_THAT(SecAggErrors(1024, "colluders: 100, dropout_tolerance: 100"), IsEmpty());
+  EXPECT_THAT(SecAggErrors(1025, "colluders: 100"),
               ElementsAre(AllOf(HasSubstr("job.yaml:7: secagg.enabled is true, but a round invites "
-                                          "65 nodes and this build masks among at most 64"),
-                                HasSubstr("the sparse graph for larger cohorts is not in this "
-                                          "build; lower round.nodes, round.cohort_fraction or "
+                                          "1025 nodes and a sum is masked among at most 1024"),
+                                HasSubstr("lower round.nodes, round.cohort_fraction or "
                                           "round.over_selection"))));
-  const std::vector<std::string> cohort = {"round.cohort_fraction=0.6", "secagg.colluders=5"};
-  EXPECT_THAT(SecAggErrors(100, "", cohort), IsEmpty());
-  EXPECT_THAT(SecAggErrors(100, "", {cohort[0], cohort[1], "round.over_selection=1.07"}),
-              ElementsAre(HasSubstr("invites 65 nodes")));
+}
+
+// Nodes that are invited in excess put masks on before they are turned away.
+TEST(JobRulesTest, NodesLeftOverCountAsDropOutsOfASparseGraph) {
+  const std::vector<std::string> excess = {"round.cohort_fraction=0.5", "round.over_selection=1.1"};
+  EXPECT_THAT(SecAggErrors(400, "colluders: 10, dropout_tolerance: 20", excess), IsEmpty());
+  EXPECT_THAT(SecAggErrors(400, "colluders: 10, dropout_tolerance: 19", excess),
+              ElementsAre(AllOf(HasSubstr("secagg.dropout_tolerance is 19"),
+                                HasSubstr("leaves 20 of 220 nodes over"),
+                                HasSubstr("raise it to 20 or lower round.over_selection"))));
 }
 
 TEST(JobRulesTest, SecureAggregationIsRefusedBelowThreeNodes) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "common/config/graph_parameters.h"
 #include "tests/support/status_matchers.h"
 
 namespace skerry {
@@ -79,6 +80,37 @@ TEST(SmallestSessionTest, IsTheFirstThatFitsByTryingAll) {
                 *std::min_element(fitting.begin(), fitting.end()));
     }
   }
+}
+
+TEST(ShapeOfSessionTest, IsCompleteUpToSixtyFourNodes) {
+  const SecAggConfig secagg = {.colluders = 5, .dropout_tolerance = 3, .min_survivors = 2};
+  EXPECT_EQ(
+      ShapeOfSession(secagg, 64),
+      (SessionShape{.degree = 63, .threshold = 35, .survivors_min = 35, .is_complete = true}));
+  EXPECT_FALSE(ShapeOfSession(secagg, 65).is_complete);
+}
+
+TEST(ShapeOfSessionTest, ASparseGraphIsTheOneFoundForEightyBits) {
+  const SessionShape shape =
+      ShapeOfSession({.colluders = 100, .dropout_tolerance = 50, .min_survivors = 7}, 1000);
+  const auto found = FindGraphParameters({.nodes = 1000,
+                                          .corrupt = 0.1,
+                                          .dropout = 0.05,
+                                          .adversary = Adversary::kSemiMalicious,
+                                          .security_bits = 80});
+
+  ASSERT_OK(found.status());
+  EXPECT_EQ(shape.degree, found->degree);
+  EXPECT_EQ(shape.threshold, found->threshold);
+  EXPECT_EQ(shape.survivors_min, 950);
+  EXPECT_FALSE(shape.is_complete);
+}
+
+TEST(ShapeOfSessionTest, IsCompleteWhereNoSparseGraphBearsTheLosses) {
+  // 0.33 + 2 * 0.3 > 0.9
+  EXPECT_EQ(
+      ShapeOfSession({.colluders = 66, .dropout_tolerance = 60}, 200),
+      (SessionShape{.degree = 199, .threshold = 134, .survivors_min = 134, .is_complete = true}));
 }
 
 TEST(UpdatesNeededTest, IsTheLargestOfThresholdQuorumAndSurvivors) {

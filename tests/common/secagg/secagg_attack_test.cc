@@ -159,6 +159,26 @@ TEST(SecAggAttackTest, SessionsOfOtherRoundsAttemptsAndModelsShareNoMask) {
   EXPECT_EQ(keys.size(), 40u);
 }
 
+// A coordinator that says to one node that fewer conspire, or that a smaller sum may be opened.
+TEST(SecAggAttackTest, OtherLimitsForOneNodeAreNoticed) {
+  for (int64_t SessionParams::*limit :
+       {&SessionParams::colluders, &SessionParams::dropout_tolerance,
+        &SessionParams::min_survivors}) {
+    SecAggSession session({.nodes = 6, .colluders = 1, .dropout_tolerance = 1});
+    session.Advertise();
+    SessionParams weaker = session.Params();
+    --(weaker.*limit);
+    session.MakeClient(0, weaker);
+
+    EXPECT_EQ(session.server().TakeAdvert(session.client(0).advert()),
+              proto::REJECT_REASON_BAD_SIGNATURE);
+    ASSERT_OK(session.CloseKeys());
+    const auto seen = SessionRoster::Create(weaker, session.server().key_roster(),
+                                            session.identities(), session.crypto());
+    EXPECT_THAT(seen.status(), StatusIs(absl::StatusCode::kUnauthenticated));
+  }
+}
+
 TEST(SecAggAttackTest, WeakSessionsAreRefused) {
   SecAggSession pair({.nodes = 2});
   pair.Advertise();

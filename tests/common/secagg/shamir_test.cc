@@ -20,6 +20,13 @@ using ::testing::HasSubstr;
 
 SecretBytes SomeSecret(uint64_t seed) { return SeededRandom(seed).DrawSecret(kSharedSecretBytes); }
 
+// x = 1 to `count`.
+std::vector<uint32_t> Holders(size_t count) {
+  std::vector<uint32_t> xs(count);
+  std::iota(xs.begin(), xs.end(), 1u);
+  return xs;
+}
+
 // What the holders at `xs` recover from the shares of all.
 absl::StatusOr<SecretBytes> RecoverAt(const std::vector<uint32_t>& xs,
                                       const std::vector<ShamirShare>& shares) {
@@ -49,7 +56,8 @@ constexpr std::string_view kGoldenShares[] = {
 TEST(ShamirTest, SharesAreTheGoldenPolynomialsValues) {
   ScriptedRandom random(FromHex(kGoldenScript));
 
-  const auto shares = SplitSecret(SecretBytes::CopyOf(FromHex(kGoldenSecret)), 3, 5, random);
+  const auto shares =
+      SplitSecret(SecretBytes::CopyOf(FromHex(kGoldenSecret)), 3, Holders(5), random);
 
   ASSERT_EQ(shares.size(), std::size(kGoldenShares));
   EXPECT_EQ(random.bytes_left(), 0u);
@@ -77,7 +85,7 @@ TEST(ShamirTest, EverySubsetOfAtLeastTheThresholdRecoversTheSecret) {
     for (unsigned threshold = 1; threshold <= count; ++threshold) {
       SeededRandom random(100 * count + threshold);
       const SecretBytes secret = SomeSecret(count);
-      const auto shares = SplitSecret(secret, threshold, count, random);
+      const auto shares = SplitSecret(secret, threshold, Holders(count), random);
       for (unsigned subset = 0; subset < 1u << count; ++subset) {
         if (static_cast<unsigned>(std::popcount(subset)) < threshold) continue;
         std::vector<uint32_t> xs;
@@ -96,7 +104,7 @@ TEST(ShamirTest, RandomSubsetsOfSixtyFourHoldersInAnyOrderRecoverTheSecret) {
   SeededRandom random(64);
   Rng rng(65);
   const SecretBytes secret = SomeSecret(66);
-  const auto shares = SplitSecret(secret, kThreshold, 64, random);
+  const auto shares = SplitSecret(secret, kThreshold, Holders(64), random);
   for (int trial = 0; trial < 50; ++trial) {
     std::vector<uint32_t> xs(64);
     std::iota(xs.begin(), xs.end(), 1);
@@ -114,7 +122,7 @@ TEST(ShamirTest, ExtremeSecretsSurvive) {
     const SecretBytes secret = SecretBytes::CopyOf(std::vector<uint8_t>(kSharedSecretBytes, byte));
     SeededRandom random(byte);
     ASSERT_OK_AND_ASSIGN(const SecretBytes recovered,
-                         RecoverAt({2, 3}, SplitSecret(secret, 2, 3, random)));
+                         RecoverAt({2, 3}, SplitSecret(secret, 2, Holders(3), random)));
     EXPECT_TRUE(recovered == secret) << int{byte};
   }
 }
@@ -154,8 +162,8 @@ TEST(ShamirTest, FewerThanTheThresholdHoldTheSameSharesUnderEveryOtherSecret) {
       ScriptedRandom random(coefficients);
       ScriptedRandom others_random(others_coefficients);
 
-      const auto shares = SplitSecret(secret, 3, 5, random);
-      const auto others_shares = SplitSecret(other, 3, 5, others_random);
+      const auto shares = SplitSecret(secret, 3, Holders(5), random);
+      const auto others_shares = SplitSecret(other, 3, Holders(5), others_random);
 
       for (size_t x = 1; x <= 5; ++x) {
         const bool holds_no_news = x == x1 || x == x2;
@@ -168,7 +176,7 @@ TEST(ShamirTest, FewerThanTheThresholdHoldTheSameSharesUnderEveryOtherSecret) {
 TEST(ShamirTest, AWrongShareIsNoticed) {
   const SecretBytes secret = SomeSecret(7);
   SeededRandom random(8);
-  auto shares = SplitSecret(secret, 3, 5, random);
+  auto shares = SplitSecret(secret, 3, Holders(5), random);
   Rng rng(9);
   for (uint64_t& element : shares[2]) element = rng.NextU64() % kFieldPrime;
 
@@ -179,7 +187,7 @@ TEST(ShamirTest, AWrongShareIsNoticed) {
 
 TEST(ShamirTest, TooFewSharesAreNoticed) {
   SeededRandom random(10);
-  const auto shares = SplitSecret(SomeSecret(11), 4, 5, random);
+  const auto shares = SplitSecret(SomeSecret(11), 4, Holders(5), random);
   EXPECT_THAT(RecoverAt({1, 3, 5}, shares).status(), StatusIs(absl::StatusCode::kInvalidArgument));
 }
 
