@@ -9,29 +9,6 @@
 #include "common/ml/model.h"
 
 namespace skerry {
-namespace {
-
-// torch::nn's default for both norms.
-constexpr double kNormEpsilon = 1e-5;
-
-// 1/(1 - rate) with probability 1 - rate, else 0. Drawn from a stream of our own: LibTorch's global
-// generator is shared by all workers of a process, so a node's result would depend on its
-// neighbours.
-at::Tensor DropoutMask(const at::Tensor& like, double rate, Rng& rng) {
-  const at::Tensor mask = at::empty(like.sizes(), at::kFloat);
-  const auto kept = static_cast<float>(1.0 / (1.0 - rate));
-  const auto threshold = static_cast<uint64_t>(rate * 4294967296.0);
-  float* values = mask.data_ptr<float>();
-  const int64_t count = mask.numel();
-  for (int64_t i = 0; i < count; i += 2) {  // one draw serves two values
-    const uint64_t bits = rng.NextU64();
-    values[i] = (bits >> 32) >= threshold ? kept : 0.0f;
-    if (i + 1 < count) values[i + 1] = (bits & 0xffffffffu) >= threshold ? kept : 0.0f;
-  }
-  return mask.to(like.device());
-}
-
-}  // namespace
 
 absl::StatusOr<Network> Network::Create(const ModelConfig& model) {
   Network network;
@@ -102,6 +79,20 @@ at::Tensor Network::Apply(const Step& step, const at::Tensor& x,
       return x * DropoutMask(x, layer.rate, *dropout);
   }
   SKERRY_ASSERT(false);
+}
+
+at::Tensor DropoutMask(const at::Tensor& like, double rate, Rng& rng) {
+  const at::Tensor mask = at::empty(like.sizes(), at::kFloat);
+  const auto kept = static_cast<float>(1.0 / (1.0 - rate));
+  const auto threshold = static_cast<uint64_t>(rate * 4294967296.0);
+  float* values = mask.data_ptr<float>();
+  const int64_t count = mask.numel();
+  for (int64_t i = 0; i < count; i += 2) {  // one draw serves two values
+    const uint64_t bits = rng.NextU64();
+    values[i] = (bits >> 32) >= threshold ? kept : 0.0f;
+    if (i + 1 < count) values[i + 1] = (bits & 0xffffffffu) >= threshold ? kept : 0.0f;
+  }
+  return mask.to(like.device());
 }
 
 std::vector<at::Tensor> ParametersOf(const ParameterVector& model, const at::Device& device) {

@@ -21,11 +21,19 @@ namespace skerry {
 // own, so that one network serves training tensors and a shared model's memory alike.
 class Network {
  public:
+  struct Step {
+    LayerConfig layer;
+    int weight = -1;  // position in the layout; -1: none
+    int bias = -1;
+  };
+
   static absl::StatusOr<Network> Create(const ModelConfig& model);
 
   const ParameterLayoutPtr& layout() const { return layout_; }
   const std::vector<int64_t>& input() const { return shapes_.input; }
   const std::vector<int64_t>& output() const { return shapes_.output; }
+  const std::vector<Step>& steps() const { return steps_; }
+  const ModelShapes& shapes() const { return shapes_; }  // of the layers: one for each step
 
   // `batch` holds one example a row; `parameters` are in the layout's order. Draws dropout's masks
   // from `dropout`, or leaves dropout out if it is null (evaluation).
@@ -33,11 +41,6 @@ class Network {
                      Rng* dropout) const;
 
  private:
-  struct Step {
-    LayerConfig layer;
-    int weight = -1;  // position in the layout; -1: none
-    int bias = -1;
-  };
   at::Tensor Apply(const Step& step, const at::Tensor& x, const std::vector<at::Tensor>& parameters,
                    Rng* dropout) const;
 
@@ -45,6 +48,14 @@ class Network {
   ParameterLayoutPtr layout_;
   std::vector<Step> steps_;
 };
+
+// Added to the variance by both norms; torch::nn's default.
+inline constexpr double kNormEpsilon = 1e-5;
+
+// What dropout multiplies `like` by: 1/(1 - rate) with probability 1 - rate, else 0. Drawn from a
+// stream of our own: LibTorch's global generator is shared by all workers of a process, so a node's
+// result would depend on its neighbours.
+at::Tensor DropoutMask(const at::Tensor& like, double rate, Rng& rng);
 
 // One tensor for each of the layout's, over the model's own memory (not written, must outlive the
 // tensors) on the CPU, copied on another device.
