@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "common/base/bytes.h"
 #include "common/crypto/key_stream.h"
 #include "common/crypto/random_bits.h"
 #include "common/crypto/secret_bytes.h"
@@ -25,7 +26,7 @@ class RandomWords {
 
   uint64_t Next() {
     if (next_ == kBufferedWords) Refill();
-    return reinterpret_cast<const uint64_t*>(buffer_.bytes().data())[next_++];
+    return LoadLittleEndian<uint64_t>(buffer_.bytes().data() + sizeof(uint64_t) * next_++);
   }
 
  private:

@@ -102,5 +102,22 @@ TEST(IncludeFenceTest, ClocksSleepsAndEntropyStayInTheirPlaces) {
   }
 }
 
+// Noise, masks and samples come from RandomBits: whoever knows a seed could take them off again.
+TEST(IncludeFenceTest, SecretsAndNoiseNeverComeFromASeededGenerator) {
+  const std::regex seeded(R"(base/rng\.h|<random>|\b(at|torch)::(rand|normal|bernoulli))");
+  size_t file_count = 0;
+  for (const SourceFile& source : ReadSources({"common"})) {
+    if (!StartsWithAny(source.path, {"common/crypto/", "common/privacy/", "common/secagg/"})) {
+      continue;
+    }
+    ++file_count;
+    for (const std::string& line : source.lines) {
+      if (!line.starts_with("#include") && line.find("::") == std::string::npos) continue;
+      EXPECT_FALSE(std::regex_search(line, seeded)) << source.path << ": " << line;
+    }
+  }
+  EXPECT_GT(file_count, 0u);
+}
+
 }  // namespace
 }  // namespace skerry
