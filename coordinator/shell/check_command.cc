@@ -26,20 +26,20 @@ std::string SessionOf(const JobConfig& job) {
   const int64_t smallest = SmallestSession(job.round, job.secagg, nodes);
   const SessionShape shape = ShapeOfSession(job.secagg, nodes);
   const std::string graph =
-      shape.is_complete
-          ? fmt::format(
-                "t = {} of them open the sum; each shares masks with\n#   k = {} others "
-                "(complete graph)",
-                shape.threshold, shape.degree)
-          : fmt::format(
-                "each shares masks with\n#   k = {} others next to it on a random ring "
-                "(Harary graph), t = {} of which open its secrets; it leaks with\n#   "
-                "probability 2^-{} at most",
-                shape.degree, shape.threshold, kGraphSecurityBits);
+      shape.is_complete ? fmt::format(
+                              "t = {} of them open the sum; each shares masks\n"
+                              "#   with k = {} others (complete graph)",
+                              shape.threshold, shape.degree)
+                        : fmt::format(
+                              "each shares masks with k = {} others, next\n"
+                              "#   to it on a random ring (Harary graph), of which t = {} open its "
+                              "secrets; the graph leaks with\n#   a probability of 2^-{} at most",
+                              shape.degree, shape.threshold, kGraphSecurityBits);
   return fmt::format(
       "# secagg: n = {} nodes exchange keys, {}.\n"
       "#   {} updates are needed, so {} may drop out. Nodes whose keys are late are left out "
-      "while\n#   {} remain, of which {} open the sum.\n",
+      "while\n"
+      "#   {} remain; {} of these are needed then.\n",
       nodes, graph, needed, std::max<int64_t>(nodes - needed, 0), smallest,
       UpdatesNeeded(job.round, job.secagg, smallest));
 }

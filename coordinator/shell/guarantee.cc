@@ -39,7 +39,9 @@ std::string GuaranteeOf(const JobConfig& job) {
       "nodes (more where a site's policy asks for more), the sum of the weights{}, who took part "
       "and when. Of a single update they learn nothing else, if each site's own roster is right.{} "
       "Data itself never leaves a node. Not promised: the sum and the model are not private in "
-      "themselves (there is no differential privacy), a malicious node can poison the sum or make "
+      "themselves (there is no differential privacy; two sums over almost the same nodes, of two "
+      "rounds or of a round's at most three attempts, differ by little more than one update), a "
+      "malicious node can poison the sum or make "
       "a round fail, and a malicious coordinator can hold a round up or announce a wrong model.",
       colluders, colluders == 1 ? "node that conspires" : "nodes that conspire", updates,
       updates - colluders, job.evaluation.on_nodes ? " and of the nodes' metrics" : "", sparse);

@@ -49,6 +49,30 @@ TEST(SecAggTest, ModelIsTheSameWithAndWithoutIt) {
   }
 }
 
+TEST(SecAggTest, ModelIsTheSameAlongASparseGraph) {
+  std::string plain;
+  for (const bool is_masked : {false, true}) {
+    Deployment deployment({.nodes = 80, .processes = 2});
+    std::vector<std::string> arguments = {"--set", "round.nodes=80", "--set", "round.quorum=80"};
+    if (is_masked) {
+      arguments.insert(arguments.end(),
+                       {"--set", "secagg.enabled=true", "--set", "secagg.colluders=26", "--set",
+                        "secagg.dropout_tolerance=2"});
+    }
+    deployment.StartCoordinator(SmallJob(), arguments);
+    deployment.StartAllAgents();
+    const nlohmann::json result = deployment.Result();
+    ASSERT_EQ(result.value("status", ""), "completed")
+        << deployment.coordinator().standard_error();
+    if (!is_masked) {
+      plain = result.value("model_sha256", "");
+    } else {
+      EXPECT_EQ(result.value("model_sha256", ""), plain);
+      EXPECT_THAT(deployment.Report(), HasSubstr("the claim is semi-malicious"));
+    }
+  }
+}
+
 TEST(SecAggTest, AgentKilledInTheMiddleCostsItsOwnUpdateOnly) {
   Deployment deployment({.nodes = 8, .processes = 8, .link = Deployment::Link::kTcp});
   deployment.StartCoordinator(
