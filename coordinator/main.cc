@@ -17,6 +17,7 @@
 #include "coordinator/keys/keys_command.h"
 #include "coordinator/keys/throw_away_identities.h"
 #include "coordinator/shell/check_command.h"
+#include "coordinator/shell/privacy_command.h"
 #include "coordinator/shell/run_command.h"
 #include "coordinator/shell/secagg_command.h"
 
@@ -101,6 +102,44 @@ void AddSecAgg(CLI::App& app, int& exit_code) {
     options->wanted.adversary =
         *adversary == "semi_honest" ? Adversary::kSemiHonest : Adversary::kSemiMalicious;
     exit_code = SecAggCommand(*options);
+  });
+}
+
+void AddPrivacy(CLI::App& app, int& exit_code) {
+  auto* command = app.add_subcommand(
+      "privacy", "The epsilon of steps with noise, or the noise multiplier for an epsilon");
+  auto options = std::make_shared<PrivacyCommandOptions>();
+  auto accountant = std::make_shared<std::string>();
+  auto adjacency = std::make_shared<std::string>("add_remove");
+  command->add_option("--noise-multiplier", options->noise_multiplier,
+                      "Standard deviation of the noise over the clip norm: prints epsilon");
+  command->add_option("--epsilon", options->epsilon,
+                      "Instead of --noise-multiplier: prints the smallest one within this epsilon");
+  command
+      ->add_option("--sampling-rate", options->sampling_rate,
+                   "Probability of the Poisson sampling; 1 for everyone, fixed-size cohorts and "
+                   "whoever sees who was sampled")
+      ->required();
+  command->add_option("--steps", options->steps, "Noisy sums that are released")->required();
+  command->add_option("--delta", options->delta, "Failure probability")->required();
+  command
+      ->add_option("--accountant", *accountant,
+                   "pld: tight, within 0.5 %; rdp: looser, a cross-check; analytic: exact, rate 1 "
+                   "only. Default: analytic at rate 1, otherwise pld")
+      ->check(CLI::IsMember({"pld", "rdp", "analytic"}));
+  command
+      ->add_option("--adjacency", *adjacency,
+                   "Neighbours differ by a unit added or removed: add_remove (default), or by one "
+                   "in another's place: replace_one")
+      ->check(CLI::IsMember({"add_remove", "replace_one"}));
+  command->add_flag("--json", options->is_json, "One JSON object");
+  command->callback([=, &exit_code] {
+    for (const Accountant known : {Accountant::kPld, Accountant::kRdp, Accountant::kAnalytic}) {
+      if (*accountant == NameOf(known)) options->accountant = known;
+    }
+    options->adjacency =
+        *adjacency == "add_remove" ? Adjacency::kAddRemove : Adjacency::kReplaceOne;
+    exit_code = PrivacyCommand(*options);
   });
 }
 
@@ -192,6 +231,7 @@ int Main(int argc, char** argv) {
   AddRun(app, exit_code);
   AddCheck(app, exit_code);
   AddSecAgg(app, exit_code);
+  AddPrivacy(app, exit_code);
   AddKeys(app, exit_code);
   AddStatus(app, exit_code);
   AddReport(app, exit_code);
