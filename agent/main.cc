@@ -1,10 +1,13 @@
 // The agent's command line. The work is done in libraries; here it is only parsed.
+#include <charconv>
+#include <cmath>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include <CLI/CLI.hpp>
+#include <fmt/format.h>
 
 #include "agent/shell/run_command.h"
 #include "common/base/log.h"
@@ -38,7 +41,23 @@ struct VirtualOptions {
   int64_t cohort_min = SitePolicyConfig().cohort_min;
   int64_t survivors_min = SitePolicyConfig().survivors_min;
   std::optional<int64_t> colluders_min;
+  std::string ledger;
+  std::string epsilon_total = fmt::format("{:g}", *SitePolicyConfig().epsilon_total);
 };
+
+// A number above 0, or "none".
+absl::StatusOr<std::optional<double>> ParseLimit(const std::string& option,
+                                                 const std::string& text) {
+  if (text == "none") return std::nullopt;
+  double value = 0.0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc() || rest != end || !std::isfinite(value) || value <= 0.0) {
+    return absl::InvalidArgumentError(
+        fmt::format("{} must be a number above 0 or none, got \"{}\"", option, text));
+  }
+  return value;
+}
 
 absl::StatusOr<AgentRunOptions> VirtualAgent(const VirtualOptions& given) {
   if (given.coordinator.empty() || given.virtual_nodes.empty() || given.keys.empty() ||
@@ -66,6 +85,10 @@ absl::StatusOr<AgentRunOptions> VirtualAgent(const VirtualOptions& given) {
   options.config.policy.cohort_min = given.cohort_min;
   options.config.policy.survivors_min = given.survivors_min;
   options.config.policy.colluders_min = given.colluders_min;
+  if (!given.ledger.empty()) options.config.ledger = given.ledger;
+  auto epsilon_total = ParseLimit("--epsilon-total", given.epsilon_total);
+  if (!epsilon_total.ok()) return epsilon_total.status();
+  options.config.policy.epsilon_total = *epsilon_total;
   return options;
 }
 
@@ -100,6 +123,10 @@ void AddRun(CLI::App& app, int& exit_code) {
   simulation->add_option("--cohort-min", given->cohort_min, "policy.cohort_min");
   simulation->add_option("--survivors-min", given->survivors_min, "policy.survivors_min");
   simulation->add_option("--colluders-min", given->colluders_min, "policy.colluders_min");
+  simulation->add_option("--ledger", given->ledger,
+                         "Privacy ledger (default: privacy-ledger.jsonl beside the keys)");
+  simulation->add_option("--epsilon-total", given->epsilon_total,
+                         "policy.epsilon_total, or none for no limit");
   command->callback([=, &exit_code] {
     absl::StatusOr<AgentRunOptions> options;
     if (path->empty()) {

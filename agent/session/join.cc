@@ -5,11 +5,13 @@
 
 #include <fmt/format.h>
 
+#include "agent/session/budget.h"
 #include "agent/session/round_work.h"
 #include "agent/session/site_policy.h"
 #include "common/base/bytes.h"
 #include "common/base/status.h"
 #include "common/config/model_shapes.h"
+#include "common/privacy/privacy_plan.h"
 #include "common/protocol/codec.h"
 #include "common/protocol/limits.h"
 #include "common/secagg/job_encoding.h"
@@ -48,6 +50,18 @@ absl::Status CheckLayout(const ParameterLayout& layout, const JobConfig& job) {
   return absl::OkStatus();
 }
 
+// A job whose noise an accountant cannot weigh is not charged for, and so not run.
+absl::Status CheckNoise(const JobConfig& job) {
+  if (!job.privacy.enabled) return absl::OkStatus();
+  if (!job.privacy.noise_multiplier.has_value()) {
+    return absl::InvalidArgumentError(
+        "privacy.noise_multiplier is missing: the job must say how much noise is added, not only "
+        "which epsilon that is meant to give");
+  }
+  const PrivacyEvent event = EventOfRounds(job, 1);
+  return CheckEvents({&event, 1});
+}
+
 // Fills run.job and run.layout, or says why this site takes no part.
 absl::Status ReadRun(const proto::Welcome& welcome, const SessionData& data, Run& run) {
   SKERRY_ASSIGN_OR_RETURN(JobConfig job, data.functions.parse_job(welcome.job_yaml()));
@@ -55,11 +69,20 @@ absl::Status ReadRun(const proto::Welcome& welcome, const SessionData& data, Run
   SKERRY_RETURN_IF_ERROR(CheckSitePolicy(
       data.options.policy, job,
       {.roster_size = welcome.roster_size(), .pinned_nodes = data.options.roster_nodes}));
+  SKERRY_RETURN_IF_ERROR(CheckNoise(job));
   SKERRY_ASSIGN_OR_RETURN(run.layout, LayoutOf(welcome));
   SKERRY_RETURN_IF_ERROR(CheckLayout(*run.layout, job));
   SKERRY_RETURN_IF_ERROR(EncodingOf(job, run.layout->element_count()).status());
   run.job = std::make_shared<const JobConfig>(std::move(job));
   return absl::OkStatus();
+}
+
+// What is known of the nodes in one job.
+void ForgetJob(SessionData& data) {
+  for (HostedNode& node : data.nodes) {
+    node.job_failure = proto::REJECT_REASON_UNSPECIFIED;
+    node.budget.reset();
+  }
 }
 
 void OpenJob(const proto::Welcome& welcome, SessionData& data, SessionOutbox& out) {
@@ -68,7 +91,7 @@ void OpenJob(const proto::Welcome& welcome, SessionData& data, SessionOutbox& ou
   run.job_yaml = welcome.job_yaml();
   run.refusal = proto::REJECT_REASON_UNSPECIFIED;
   run.refusal_detail.clear();
-  for (HostedNode& node : data.nodes) node.job_failure = proto::REJECT_REASON_UNSPECIFIED;
+  ForgetJob(data);
   const absl::Status read = ReadRun(welcome, data, run);
   if (!read.ok()) {
     run.refusal = absl::IsPermissionDenied(read) ? proto::REJECT_REASON_POLICY
@@ -84,7 +107,10 @@ void OpenJob(const proto::Welcome& welcome, SessionData& data, SessionOutbox& ou
   run.data = Run::DataState::kLoading;
   run.loading = data.last_loading = LoadingId(data.last_loading.value() + 1);
   out.report.push_back({.kind = SessionEventKind::kJobAccepted, .detail = run.id.value()});
-  out.work.push_back(LoadDataWork{.loading = run.loading, .job = run.job, .layout = run.layout});
+  LoadDataWork work{.loading = run.loading, .job = run.job, .layout = run.layout};
+  work.budgets = AskBudget(data);
+  run.budget_question_count = work.budgets.size();
+  out.work.push_back(std::move(work));
 }
 
 // What a node that has just joined could not tell before.
@@ -93,6 +119,22 @@ void TellFailure(const HostedNode& node, const Run& run, SessionOutbox& out) {
       run.refusal != proto::REJECT_REASON_UNSPECIFIED ? run.refusal : node.job_failure;
   if (reason == proto::REJECT_REASON_UNSPECIFIED) return;
   SendFailure(node, {.round = RoundId(0), .attempt = AttemptId(0)}, reason, out);
+}
+
+// The node takes no part in the job.
+void ExcludeNode(const DataProblem& problem, RejectReason reason, SessionData& data,
+                 SessionOutbox& out) {
+  const std::optional<HostedIndex> index = data.Find(problem.node.value());
+  SKERRY_ASSERT(index.has_value());
+  HostedNode& node = data.node(*index);
+  if (node.job_failure != proto::REJECT_REASON_UNSPECIFIED) return;
+  node.job_failure = reason;
+  FailQueued(*index, reason, data);
+  if (node.is_joined) TellFailure(node, *data.run, out);
+  out.report.push_back({.kind = SessionEventKind::kNodeFailed,
+                        .node = node.id,
+                        .reason = reason,
+                        .detail = problem.detail});
 }
 
 }  // namespace
@@ -119,7 +161,7 @@ void ForgetRun(SessionData& data, SessionOutbox& out) {
   if (!data.run) return;
   AbandonRound(data, out);
   data.run.reset();
-  for (HostedNode& node : data.nodes) node.job_failure = proto::REJECT_REASON_UNSPECIFIED;
+  ForgetJob(data);
 }
 
 void TakeWelcome(const proto::Welcome& welcome, SessionData& data, SessionOutbox& out) {
@@ -218,18 +260,13 @@ void TakeDataLoaded(const DataLoaded& in, SessionData& data, SessionOutbox& out)
   if (!data.run || data.run->data != Run::DataState::kLoading || data.run->loading != in.loading) {
     return;  // of a run that is over
   }
+  SKERRY_ASSERT(in.budgets.size() == data.run->budget_question_count);
   data.run->data = Run::DataState::kLoaded;
   for (const DataProblem& problem : in.problems) {
-    const std::optional<HostedIndex> index = data.Find(problem.node.value());
-    SKERRY_ASSERT(index.has_value());
-    HostedNode& node = data.node(*index);
-    node.job_failure = proto::REJECT_REASON_DATA;
-    FailQueued(*index, proto::REJECT_REASON_DATA, data);
-    if (node.is_joined) TellFailure(node, *data.run, out);
-    out.report.push_back({.kind = SessionEventKind::kNodeFailed,
-                          .node = node.id,
-                          .reason = node.job_failure,
-                          .detail = problem.detail});
+    ExcludeNode(problem, proto::REJECT_REASON_DATA, data, out);
+  }
+  for (const DataProblem& problem : TakeBudget(in.budgets, data, out)) {
+    ExcludeNode(problem, proto::REJECT_REASON_POLICY, data, out);
   }
   StartTrainings(data, out);
 }

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "agent/session/budget.h"
 #include "agent/session/join.h"
 #include "agent/session/masking.h"
 #include "agent/session/progress.h"
@@ -108,6 +109,7 @@ void TakeTaskFor(HostedIndex index, SessionData& data, SessionOutbox& out) {
   }
   const auto [it, is_new] = round.nodes.try_emplace(index);
   NodeWork& work = it->second;
+  if (is_new && !AdmitToRound(index, data, out)) return;
   if (is_new) round.queue.push_back(index);
   if (IsMasked(*data.run)) SendAdvert(index, data, out);
   if (is_new) return;
@@ -147,6 +149,7 @@ void TakeTaskFor(HostedIndex index, SessionData& data, SessionOutbox& out) {
         }
         if (work.stage != Stage::kWithdrawn) return;
       }
+      if (!AdmitToRound(index, data, out)) return;
       work.stage = Stage::kQueued;
       round.queue.push_back(index);
       return;
@@ -214,6 +217,12 @@ void KeepUpload(HostedIndex index, const Frame& upload, SessionData& data, Sessi
                                              upload);
   if (!kept.ok()) {
     FailNode(index, proto::REJECT_REASON_RESOURCES, std::string(kept.message()), data, out);
+    return;
+  }
+  if (!ChargeUpdate(index, data, out)) {
+    data.uploads.Drop(index);
+    FailNode(index, proto::REJECT_REASON_POLICY, "an update of this round was charged before", data,
+             out);
     return;
   }
   work.permille = 1000;

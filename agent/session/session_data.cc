@@ -17,6 +17,7 @@ SessionData::SessionData(SessionOptions options_in, SessionFunctions functions_i
     : options(std::move(options_in)),
       functions(std::move(functions_in)),
       rng(rng_in),
+      spending(std::move(options.spent)),
       uploads({.inline_bytes_max = options.inline_upload_bytes_max,
                .memory_bytes_max = options.upload_memory_bytes,
                .resend_after = options.resend_after},

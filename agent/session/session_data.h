@@ -21,10 +21,17 @@
 #include "agent/session/upload_sender.h"
 #include "common/base/clock.h"
 #include "common/base/rng.h"
+#include "common/privacy/spending.h"
 #include "common/secagg/secagg_client.h"
 #include "common/transport/back_off.h"
 
 namespace skerry {
+
+// What a node may still release in this run.
+struct NodeBudget {
+  int64_t releases_left = 0;
+  std::shared_ptr<const std::string> reason{};  // why no more
+};
 
 struct HostedNode {
   NodeId id;
@@ -32,16 +39,13 @@ struct HostedNode {
   bool is_answered = false;  // the coordinator gave a verdict on its join
   bool is_joined = false;
   proto::RejectReason refusal = proto::REJECT_REASON_UNSPECIFIED;
-  // In this run: its data cannot be used.
+  // In this run: its data cannot be used, or its budget is spent.
   proto::RejectReason job_failure = proto::REJECT_REASON_UNSPECIFIED;
+  std::optional<NodeBudget> budget{};  // none: without limit, or not known yet
 };
 
 // Names a round's training; ordered by time.
-struct RoundKey {
-  RoundId round;
-  AttemptId attempt;
-  auto operator<=>(const RoundKey&) const = default;
-};
+using RoundKey = ReleaseKey;
 
 // A node's part in the current round.
 struct NodeWork {
@@ -89,6 +93,7 @@ struct Run {
 
   DataState data = DataState::kNone;
   LoadingId loading;
+  size_t budget_question_count = 0;  // asked with the loading
 
   std::shared_ptr<ParameterVector> model;  // complete and checked
   ModelKey model_key;
@@ -121,6 +126,8 @@ struct SessionData {
   SessionOptions options;
   SessionFunctions functions;
   Rng rng;
+  // All that was charged, what is in an outbox included.
+  Spending spending;
   std::vector<HostedNode> nodes;
   absl::flat_hash_map<std::string, HostedIndex> index_of;
 

@@ -6,6 +6,7 @@
 #include <variant>
 #include <vector>
 
+#include "agent/session/budget_question.h"
 #include "common/base/strong_id.h"
 #include "common/transport/frame.h"
 #include "skerry.pb.h"
@@ -30,6 +31,7 @@ struct DataProblem {
 struct DataLoaded {
   LoadingId loading;
   std::vector<DataProblem> problems;
+  std::vector<BudgetAnswer> budgets{};  // one for each question of the work
 };
 
 // A sign of life of a training that has made steps.

@@ -16,6 +16,7 @@
 #include "common/base/strong_id.h"
 #include "common/config/agent_config.h"
 #include "common/config/job_config.h"
+#include "common/privacy/spending.h"
 #include "common/protocol/limits.h"
 #include "common/secagg/session_roster.h"
 
@@ -30,6 +31,7 @@ struct SessionOptions {
   uint64_t upload_memory_bytes = 256 << 20;  // finished uploads beyond this go to the spool
   SitePolicyConfig policy;
   std::optional<uint32_t> roster_nodes;  // in the site's own copy of the roster, if it has one
+  Spending spent{};                      // what the site's ledger says; the machine goes on from it
 
   // Uploads up to so many bytes travel beside their offer.
   uint64_t inline_upload_bytes_max = protocol::kInlineUploadBytesMax;

@@ -1,6 +1,6 @@
-// The one output of the session machine. After each call the shell drains it in this order: send,
-// cancel, work, report, reconnect, finished. The machine only appends. Bulk (offers with their
-// bytes, chunks) does not go through here: SessionMachine::NextBulk gives it one by one.
+// The one output of the session machine. After each call the shell drains it in this order:
+// persist, send, cancel, work, report, reconnect, finished. The machine only appends. Bulk (offers
+// with their bytes, chunks) does not go through here: SessionMachine::NextBulk gives it one by one.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,7 @@
 #include "agent/session/session_inputs.h"
 #include "common/base/strong_id.h"
 #include "common/config/job_config.h"
+#include "common/privacy/spending.h"
 #include "common/secagg/mask.h"
 #include "common/tensor/parameter_vector.h"
 #include "common/transport/frame.h"
@@ -22,12 +23,13 @@ namespace skerry {
 
 // ---- work -------------------------------------------------------------------------------------
 
-// Make the hosted nodes' data ready for this job. Comes back as DataLoaded. A later one replaces
-// it, job and all.
+// Make the hosted nodes' data ready for this job, and answer what is asked about their budgets
+// (AnswerBudget). Comes back as DataLoaded. A later one replaces it, job and all.
 struct LoadDataWork {
   LoadingId loading;
   std::shared_ptr<const JobConfig> job;
   ParameterLayoutPtr layout;
+  std::vector<BudgetQuestion> budgets{};
 };
 
 // Train one node from `model`. Comes back as TrainDone.
@@ -59,6 +61,7 @@ enum class SessionEventKind {
   kNodeRefused,  // by the coordinator, with its reason
   kTurnedAway,   // the whole process, with the coordinator's reason
   kRoundBegun,   // count: nodes in the task
+  kBudgetShort,  // of the node and those with its history; count: updates that it covers
   kNodeFailed,   // cannot train, with the reason it gave; round 0: in this job
   kNodeTrained,  // value: training loss
   kUploadAccepted,
@@ -82,6 +85,9 @@ struct SessionEvent {
 // ---- outbox -----------------------------------------------------------------------------------
 
 struct SessionOutbox {
+  // Charges to the site's privacy budget, durable in one transaction before anything of this outbox
+  // or any bulk is sent. If that fails, nothing is sent any more and the process ends.
+  std::vector<Charge> persist;
   std::vector<proto::Envelope> send;
   // Trainings to stop at the next chance, or not to begin.
   std::vector<TrainingId> cancel;

@@ -1,6 +1,7 @@
 #include "agent/session/site_policy.h"
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,35 @@
 
 namespace skerry {
 namespace {
+
+// What forbids a job by the noise that it asks for. Whether the budget of the site's nodes has room
+// for it is not asked here: that takes an accountant (budget.h).
+void CheckPrivacy(const SitePolicyConfig& policy, const PrivacyConfig& privacy,
+                  std::vector<std::string>& problems) {
+  if (!privacy.enabled) {
+    if (policy.require_privacy) {
+      problems.push_back(
+          "the job has no differential privacy, so the model may give away what it was trained on "
+          "(policy.require_privacy: false allows that)");
+    }
+    return;
+  }
+  const double epsilon_max = policy.epsilon_max.value_or(HUGE_VAL);
+  if (privacy.epsilon.value_or(0.0) > epsilon_max) {
+    problems.push_back(fmt::format("privacy.epsilon is {:g}, policy.epsilon_max allows {:g}",
+                                   *privacy.epsilon, epsilon_max));
+  }
+  const bool is_limited = policy.epsilon_max.has_value() || policy.epsilon_total.has_value();
+  if (is_limited && privacy.delta > policy.delta_total) {
+    problems.push_back(fmt::format("privacy.delta is {:g}, policy.delta_total allows {:g}",
+                                   privacy.delta, policy.delta_total));
+  }
+  const double clip_norm_max = policy.clip_norm_max.value_or(HUGE_VAL);
+  if (privacy.clip_norm > clip_norm_max) {
+    problems.push_back(fmt::format("privacy.clip_norm is {:g}, policy.clip_norm_max allows {:g}",
+                                   privacy.clip_norm, clip_norm_max));
+  }
+}
 
 std::string CheckAtMost(std::string_view what, int64_t value, std::string_view key, int64_t max) {
   if (value <= max) return "";
@@ -71,6 +101,7 @@ absl::Status CheckSitePolicy(const SitePolicyConfig& policy, const JobConfig& jo
         "the job has no secure aggregation, so the coordinator would see each update "
         "(policy.allow_plain: true allows that)");
   }
+  CheckPrivacy(policy, job.privacy, problems);
   const int64_t cohort = LargestCohort(job, facts);
   if (cohort < policy.cohort_min) {
     problems.push_back(fmt::format("a cohort has {} nodes, policy.cohort_min asks for {}", cohort,

@@ -16,6 +16,7 @@ namespace {
 
 constexpr Duration kPollMax = std::chrono::milliseconds(200);
 constexpr Duration kFlushTimeout = std::chrono::seconds(1);
+constexpr int kExitFailed = 1;
 
 }  // namespace
 
@@ -43,10 +44,11 @@ void FileSpool::Clear() { file_.reset(); }
 
 // ---- shell ------------------------------------------------------------------------------------
 
-AgentShell::AgentShell(SessionMachine session, DealerEndpoint dealer,
+AgentShell::AgentShell(SessionMachine session, Ledger ledger, DealerEndpoint dealer,
                        std::unique_ptr<TrainingPool> pool, EventLog log,
                        const std::atomic<bool>& stop)
     : session_(std::move(session)),
+      ledger_(std::move(ledger)),
       dealer_(std::move(dealer)),
       pool_(std::move(pool)),
       log_(std::move(log)),
@@ -104,8 +106,19 @@ void AgentShell::HandleMessage(const Message& message, Instant now) {
   session_.HandleMessage(*envelope, raw, now, out_);
 }
 
+bool AgentShell::Persist(const SessionOutbox& out) {
+  if (out.persist.empty()) return true;
+  const absl::Status charged = ledger_.Append(out.persist, SystemClock().WallUnixMs());
+  if (charged.ok()) return true;
+  LogError(fmt::format("the privacy budget cannot be charged, so nothing is released: {}",
+                       std::string(charged.message())));
+  exit_code_ = kExitFailed;
+  return false;
+}
+
 void AgentShell::Drain() {
   SessionOutbox out = std::exchange(out_, {});
+  if (exit_code_.has_value() || !Persist(out)) return;
   for (const proto::Envelope& envelope : out.send) {
     // A message that the link loses is said again over the next one.
     dealer_.Send(Message{Frame::Own(protocol::Encode(envelope)), std::nullopt});
@@ -126,7 +139,7 @@ void AgentShell::Drain() {
 }
 
 void AgentShell::SendBulk(Instant now) {
-  while (may_send_ && dealer_.is_up()) {
+  while (!exit_code_.has_value() && may_send_ && dealer_.is_up()) {
     if (!blocked_.has_value()) {
       std::optional<BulkMessage> bulk = session_.NextBulk(now);
       if (!bulk.has_value()) return;

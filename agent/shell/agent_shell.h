@@ -13,6 +13,7 @@
 #include "agent/shell/event_log.h"
 #include "agent/shell/training_pool.h"
 #include "common/base/clock.h"
+#include "common/privacy/ledger.h"
 #include "common/transport/dealer_endpoint.h"
 #include "common/transport/spool_file.h"
 
@@ -34,10 +35,11 @@ class FileSpool final : public UploadSpool {
 
 class AgentShell {
  public:
-  // `spool` outlives the shell. `stop` turns true when the process is asked to end; whoever sets it
+  // `ledger` holds what the session was told is spent. The session's spool outlives the shell.
+  // `stop` turns true when the process is asked to end; whoever sets it
   // also notifies dealer.wakeup().
-  AgentShell(SessionMachine session, DealerEndpoint dealer, std::unique_ptr<TrainingPool> pool,
-             EventLog log, const std::atomic<bool>& stop);
+  AgentShell(SessionMachine session, Ledger ledger, DealerEndpoint dealer,
+             std::unique_ptr<TrainingPool> pool, EventLog log, const std::atomic<bool>& stop);
 
   // Runs until the session is finished; its exit code.
   int Run();
@@ -46,11 +48,14 @@ class AgentShell {
   void HandlePoll(DealerPoll poll, Instant now);
   void HandleMessage(const Message& message, Instant now);
   void Drain();
+  // False if a charge is not durable: then nothing may be sent any more.
+  bool Persist(const SessionOutbox& out);
   void SendBulk(Instant now);
   Duration TimeToWait(Instant now) const;
 
   SessionMachine session_;
   SessionOutbox out_;
+  Ledger ledger_;
   DealerEndpoint dealer_;
   std::unique_ptr<TrainingPool> pool_;
   EventLog log_;

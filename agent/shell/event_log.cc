@@ -49,6 +49,10 @@ void EventLog::Event(const SessionEvent& event) {
     case SessionEventKind::kRoundBegun:
       Info(fmt::format("round {}: {} of our nodes train", round, event.count));
       return;
+    case SessionEventKind::kBudgetShort:
+      LogWarning(fmt::format("{} (and nodes with its history) will stop after {} more updates: {}",
+                             node, event.count, event.detail));
+      return;
     case SessionEventKind::kNodeFailed:
       LogError(fmt::format("{} cannot train in {}: {}", node,
                            round == 0 ? "this job" : fmt::format("round {}", round),

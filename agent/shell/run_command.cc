@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <charconv>
+#include <cmath>
 #include <memory>
 #include <optional>
 #include <signal.h>
@@ -27,6 +28,7 @@
 #include "common/identity/roster.h"
 #include "common/identity/z85.h"
 #include "common/ml/compute.h"
+#include "common/privacy/ledger.h"
 #include "common/protocol/limits.h"
 #include "common/secagg/secagg_crypto.h"
 
@@ -35,6 +37,7 @@ namespace {
 
 constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
+constexpr std::string_view kLedgerName = "privacy-ledger.jsonl";
 
 std::atomic<bool> g_is_stopping{false};
 std::optional<Wakeup> g_wakeup;
@@ -186,6 +189,38 @@ void PrintRelaxations(const SitePolicyConfig& policy, std::optional<uint32_t> ro
   }
 }
 
+std::string LimitText(std::optional<double> limit) {
+  return limit.has_value() ? fmt::format("{:g}", *limit) : "without limit";
+}
+
+void PrintPrivacyRelaxations(const SitePolicyConfig& policy) {
+  const SitePolicyConfig strict;
+  if (policy.epsilon_total.value_or(HUGE_VAL) > *strict.epsilon_total) {
+    LogWarning(
+        fmt::format("policy: all jobs on one data.id may spend an epsilon of {}, {:g} is the "
+                    "default (policy.epsilon_total)",
+                    LimitText(policy.epsilon_total), *strict.epsilon_total));
+  }
+  if (policy.delta_total > strict.delta_total) {
+    LogWarning(
+        fmt::format("policy: a delta of {:g} is allowed, {:g} is the default "
+                    "(policy.delta_total)",
+                    policy.delta_total, strict.delta_total));
+  }
+}
+
+// What was spent before, and the right to spend more: nobody else has the file open now.
+absl::StatusOr<Ledger> OpenLedger(const AgentConfig& config, bool is_quiet) {
+  const std::string path =
+      config.ledger.value_or(config.identity.keys + "/" + std::string(kLedgerName));
+  SKERRY_ASSIGN_OR_RETURN(Ledger ledger, Ledger::Open(path));
+  if (!ledger.warning().empty()) LogWarning(ledger.warning());
+  if (!is_quiet) {
+    LogInfo(fmt::format("privacy ledger {}: {} releases", path, ledger.spending().charge_count()));
+  }
+  return ledger;
+}
+
 absl::StatusOr<int> RunAgent(const AgentRunOptions& options) {
   const AgentConfig& config = options.config;
   SKERRY_RETURN_IF_ERROR(CheckDevice(config.device));
@@ -194,12 +229,16 @@ absl::StatusOr<int> RunAgent(const AgentRunOptions& options) {
   SKERRY_ASSIGN_OR_RETURN(std::vector<NodeSource> nodes, NodesToHost(options, *keys));
   SKERRY_ASSIGN_OR_RETURN(const std::shared_ptr<const Roster> roster,
                           PinnedRoster(config.identity, nodes, *keys));
+  SKERRY_ASSIGN_OR_RETURN(Ledger ledger, OpenLedger(config, options.is_quiet));
   SKERRY_ASSIGN_OR_RETURN(DealerEndpoint dealer, Dial(config, *keys));
   CatchSignals(dealer.wakeup());
 
   SessionOptions session;
   if (roster != nullptr) session.roster_nodes = static_cast<uint32_t>(roster->nodes().size());
-  if (!options.is_quiet) PrintRelaxations(config.policy, session.roster_nodes);
+  if (!options.is_quiet) {
+    PrintRelaxations(config.policy, session.roster_nodes);
+    PrintPrivacyRelaxations(config.policy);
+  }
   session.process = ProcessName(config.identity.process);
   for (const NodeSource& node : nodes) session.nodes.push_back(node.id);
   session.software = fmt::format("skerry-agent {}", kVersion);
@@ -207,6 +246,7 @@ absl::StatusOr<int> RunAgent(const AgentRunOptions& options) {
   session.workers = static_cast<size_t>(config.resources.workers);
   session.upload_memory_bytes = static_cast<uint64_t>(config.resources.upload_memory_mb) << 20;
   session.policy = config.policy;
+  session.spent = ledger.spending();
 
   FileSpool spool(config.resources.spool);
   auto pool = std::make_unique<TrainingPool>(
@@ -216,7 +256,8 @@ absl::StatusOr<int> RunAgent(const AgentRunOptions& options) {
       [wakeup = dealer.wakeup()] { wakeup.Notify(); });
   AgentShell shell(SessionMachine(std::move(session), FunctionsOf(keys, roster, &spool),
                                   Rng(SystemRandom().NextU64())),
-                   std::move(dealer), std::move(pool), EventLog(options.is_quiet), g_is_stopping);
+                   std::move(ledger), std::move(dealer), std::move(pool),
+                   EventLog(options.is_quiet), g_is_stopping);
   return shell.Run();
 }
 

@@ -38,8 +38,11 @@ void TrainingPool::Load(const LoadDataWork& work) {
   ++lanes_[0]->unfinished_count;
   lanes_[0]->worker->Post([this, work] {
     NodeData::Loaded loaded = NodeData::Load(*work.job, options_.nodes);
-    return Result(
-        Loaded{DataLoaded{work.loading, std::move(loaded.problems)}, std::move(loaded.data)});
+    DataLoaded done{.loading = work.loading, .problems = std::move(loaded.problems)};
+    for (const BudgetQuestion& question : work.budgets) {
+      done.budgets.push_back(AnswerBudget(question));
+    }
+    return Result(Loaded{std::move(done), std::move(loaded.data)});
   });
 }
 

@@ -1,5 +1,5 @@
-// The worker threads of an agent: one loads data and trains, the others only train, and one puts
-// masks on what they have trained. Each of the former owns one
+// The worker threads of an agent: one loads data, answers what is asked about budgets and trains,
+// the others only train, and one puts masks on what they have trained. Each of the former owns one
 // trainer, so there is one resident model a worker, however many nodes the process hosts.
 //
 // Used from the shell's thread. Results come back in the order they are finished.

@@ -6,6 +6,8 @@
 
 #include "common/base/bytes.h"
 #include "common/base/status.h"
+#include "common/crypto/key_stream.h"
+#include "common/crypto/random_bits.h"
 #include "common/ml/batches.h"
 #include "common/ml/evaluator.h"
 #include "common/secagg/job_encoding.h"
@@ -36,8 +38,14 @@ absl::StatusOr<std::unique_ptr<NodeTrainer>> NodeTrainer::Create(
     const ComputeConfig& compute) {
   SKERRY_ASSIGN_OR_RETURN(UpdateEncoding encoding, EncodingOf(*job, layout->element_count()));
   SKERRY_ASSIGN_OR_RETURN(std::unique_ptr<Trainer> trainer, Trainer::Create(*job, compute));
-  return std::unique_ptr<NodeTrainer>(
-      new NodeTrainer(std::move(job), compute, std::move(encoding), std::move(trainer)));
+  std::optional<DiscreteGaussian> noise;
+  if (job->privacy.enabled && job->privacy.placement == NoisePlacement::kDistributed) {
+    const double sigma = NoiseShare(*job, layout->element_count(), encoding.scale_bits());
+    SKERRY_ASSIGN_OR_RETURN(const NoiseVariance variance, NoiseVariance::AtLeast(sigma));
+    SKERRY_ASSIGN_OR_RETURN(noise, DiscreteGaussian::Create(variance));
+  }
+  return std::unique_ptr<NodeTrainer>(new NodeTrainer(std::move(job), compute, std::move(encoding),
+                                                      std::move(trainer), std::move(noise)));
 }
 
 TrainDone NodeTrainer::Run(const TrainWork& work, const NodeData& data,
@@ -80,23 +88,32 @@ absl::StatusOr<Frame> NodeTrainer::TrainAndEncode(const TrainWork& work, const N
                      static_cast<double>(evaluation.correct_count), evaluation.loss_sum};
     }
   }
-  SKERRY_ASSIGN_OR_RETURN(const TrainResult trained,
-                          trainer_->Train({work.model, rows.dataset, rows.training,
-                                           TrainingSeed(job_->seed, work.node.value(),
-                                                        work.round.value(), work.attempt.value())},
-                                          observer));
+  RandomBits& random = SystemRandom();
+  SKERRY_ASSIGN_OR_RETURN(
+      const TrainResult trained,
+      trainer_->Train({.global = work.model,
+                       .dataset = rows.dataset,
+                       .rows = rows.training,
+                       .seed = TrainingSeed(job_->seed, work.node.value(), work.round.value(),
+                                            work.attempt.value()),
+                       .random = &random},
+                      observer));
   train_loss = trained.train_loss;
 
-  // The update pipeline, agent half: clipping and noise have their place before the encoding. Masks
-  // come after it, when the session has them (agent/session/masking.h).
+  // The update pipeline, agent half. The trainer has clipped; then come the encoding, this node's
+  // share of the noise, and the masks, when the session has them (agent/session/masking.h). What a
+  // private update is rounded and noised with cannot be repeated.
   input.delta = trained.delta;
   input.example_count = static_cast<int64_t>(trained.example_count);
   std::vector<uint8_t> bytes(encoding_.layout().size() * sizeof(RingElement));
   const std::span<RingElement> coordinates(reinterpret_cast<RingElement*>(bytes.data()),
                                            encoding_.layout().size());
-  const absl::Status encoded = EncodeUpdate(
-      encoding_, input, RoundingKey(job_->seed, work.node, work.round, work.attempt), coordinates);
+  const SecretBytes rounding_key =
+      job_->privacy.enabled ? random.DrawSecret(KeyStream::kKeyBytes)
+                            : RoundingKey(job_->seed, work.node, work.round, work.attempt);
+  const absl::Status encoded = EncodeUpdate(encoding_, input, rounding_key, coordinates);
   if (!encoded.ok()) return absl::OutOfRangeError(std::string(encoded.message()));
+  if (noise_) noise_->AddTo(coordinates, random);
   return Frame::Own(std::move(bytes));
 }
 

@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "absl/status/statusor.h"
 #include "agent/session/session_inputs.h"
@@ -15,6 +16,7 @@
 #include "common/config/job_config.h"
 #include "common/ml/compute.h"
 #include "common/ml/trainer.h"
+#include "common/privacy/discrete_gaussian.h"
 #include "common/secagg/fixed_point.h"
 
 namespace skerry {
@@ -30,11 +32,13 @@ class NodeTrainer {
 
  private:
   NodeTrainer(std::shared_ptr<const JobConfig> job, const ComputeConfig& compute,
-              UpdateEncoding encoding, std::unique_ptr<Trainer> trainer)
+              UpdateEncoding encoding, std::unique_ptr<Trainer> trainer,
+              std::optional<DiscreteGaussian> noise)
       : job_(std::move(job)),
         compute_(compute),
         encoding_(std::move(encoding)),
-        trainer_(std::move(trainer)) {}
+        trainer_(std::move(trainer)),
+        noise_(std::move(noise)) {}
 
   absl::StatusOr<Frame> TrainAndEncode(const TrainWork& work, const NodeData& data,
                                        const TrainObserver& observer, double& train_loss);
@@ -43,6 +47,7 @@ class NodeTrainer {
   ComputeConfig compute_;
   UpdateEncoding encoding_;
   std::unique_ptr<Trainer> trainer_;
+  std::optional<DiscreteGaussian> noise_;  // this node's share, if nodes add noise to a sum
 };
 
 }  // namespace skerry

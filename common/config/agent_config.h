@@ -52,6 +52,12 @@ struct SitePolicyConfig {
   int64_t rounds_max = 10'000;
   int64_t local_epochs_max = 100;
   std::vector<ModelName> models{};  // empty: all
+  bool require_privacy = false;     // refuse jobs without differential privacy
+  // What one job may spend at its own delta, and all jobs on one data.id together at delta_total.
+  std::optional<double> epsilon_max{};
+  std::optional<double> epsilon_total = 10.0;  // unset: without limit
+  double delta_total = 1e-5;
+  std::optional<double> clip_norm_max{};
   bool operator==(const SitePolicyConfig&) const = default;
 };
 
@@ -63,6 +69,9 @@ struct AgentConfig {
   std::string device = "cpu";  // or cuda:N
   ResourcesConfig resources;
   SitePolicyConfig policy;
+  // File of what this site's data was used for; unset: privacy-ledger.jsonl in identity.keys, which
+  // every process has of its own, wherever it is started.
+  std::optional<std::string> ledger{};
   bool operator==(const AgentConfig&) const = default;
 };
 

@@ -23,6 +23,8 @@ constexpr size_t kSha256Digits = 64;
 constexpr std::string_view kCudaPrefix = "cuda:";
 constexpr int kCudaIndexMax = 127;
 constexpr int64_t kNodesMax = 100'000;
+constexpr double kEpsilonMax = 1000.0;
+constexpr double kClipNormMax = 1e6;
 
 // The alphabet of ZeroMQ RFC 32.
 constexpr std::string_view kZ85Characters =
@@ -129,6 +131,14 @@ ResourcesConfig ReadResources(SectionReader section) {
   return resources;
 }
 
+// A limit that null lifts; absent is `fallback`.
+std::optional<double> ReadLimit(SectionReader& section, std::string_view key,
+                                std::optional<double> fallback, double max) {
+  const std::optional<double> limit =
+      section.OptionalNumber(key, {.min = 0, .max = max, .excludes_min = true});
+  return section.Has(key) ? limit : fallback;
+}
+
 SitePolicyConfig ReadPolicy(SectionReader section) {
   SitePolicyConfig policy;
   policy.allow_plain = section.Flag("allow_plain", policy.allow_plain);
@@ -140,6 +150,13 @@ SitePolicyConfig ReadPolicy(SectionReader section) {
   policy.rounds_max = section.Integer("rounds_max", policy.rounds_max, {1, 1'000'000});
   policy.local_epochs_max = section.Integer("local_epochs_max", policy.local_epochs_max, {0, 1000});
   policy.models = section.Words("models", kPolicyModelWords);
+  policy.require_privacy = section.Flag("require_privacy", policy.require_privacy);
+  policy.epsilon_max = ReadLimit(section, "epsilon_max", policy.epsilon_max, kEpsilonMax);
+  policy.epsilon_total = ReadLimit(section, "epsilon_total", policy.epsilon_total, kEpsilonMax);
+  policy.delta_total =
+      section.Number("delta_total", policy.delta_total,
+                     {.min = 0, .max = 1, .excludes_min = true, .excludes_max = true});
+  policy.clip_norm_max = ReadLimit(section, "clip_norm_max", policy.clip_norm_max, kClipNormMax);
   section.Finish();
   return policy;
 }
@@ -161,6 +178,7 @@ AgentConfig ReadSections(const YamlNode& root, ConfigDiagnostics& diagnostics) {
   }
   agent.resources = ReadResources(top.Section("resources"));
   agent.policy = ReadPolicy(top.Section("policy"));
+  agent.ledger = top.OptionalText("ledger");
   top.Finish();
   return agent;
 }

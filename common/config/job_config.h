@@ -158,11 +158,14 @@ struct SamplingConfig {
 struct PrivacyConfig {
   bool enabled = false;
   PrivacyUnit unit = PrivacyUnit::kRecord;
-  double epsilon = 2.0;
+  // One of the two suffices: the other follows, for the planned rounds (common/privacy).
+  std::optional<double> epsilon{};
+  std::optional<double> noise_multiplier{};  // standard deviation of the noise over clip_norm
   double delta = 1e-5;
   Adjacency adjacency = Adjacency::kAddRemove;
   NoisePlacement placement = NoisePlacement::kAgent;
   double clip_norm = 1.0;
+  int64_t records = 0;  // unit record: training records of all nodes together, a public number
   SamplingConfig sampling;
   bool operator==(const PrivacyConfig&) const = default;
 };
@@ -215,6 +218,13 @@ struct JobConfig {
   TransportConfig transport;
   bool operator==(const JobConfig&) const = default;
 };
+
+// Whether one round is one optimiser step: nodes send sums of clipped gradients, and the strategy
+// takes the optimiser's place.
+inline bool IsGradientRound(const PrivacyConfig& privacy) {
+  return privacy.enabled && privacy.unit == PrivacyUnit::kRecord &&
+         privacy.placement == NoisePlacement::kDistributed;
+}
 
 // Nodes a round needs updates from: round(cohort_fraction * nodes), at least 1.
 int64_t CohortSize(const RoundConfig& round);

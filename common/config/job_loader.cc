@@ -44,8 +44,14 @@ OptimizerConfig ReadOptimizer(SectionReader section) {
   return optimizer;
 }
 
-TrainingConfig ReadTraining(SectionReader section) {
+TrainingConfig ReadTraining(SectionReader section, const PrivacyConfig& privacy) {
   TrainingConfig training;
+  // A round is one step over all nodes then: privacy.sampling and strategy say what these do
+  // otherwise.
+  section.OnlyIf(!IsGradientRound(privacy),
+                 "jobs whose rounds are not single optimiser steps "
+                 "(privacy.placement distributed with unit record)",
+                 {"local_epochs", "batch_size", "optimizer"});
   training.local_epochs = section.Integer("local_epochs", training.local_epochs, {0, 1000});
   training.batch_size = section.Integer("batch_size", training.batch_size, {1, 65'536});
   training.optimizer = ReadOptimizer(section.Section("optimizer"));
@@ -101,13 +107,14 @@ PrivacyConfig ReadPrivacy(SectionReader section) {
   PrivacyConfig privacy;
   privacy.enabled = section.Flag("enabled", privacy.enabled);
   privacy.unit = section.Word("unit", privacy.unit, kPrivacyUnitWords);
-  privacy.epsilon =
-      section.Number("epsilon", privacy.epsilon, {.min = 0, .max = 100, .excludes_min = true});
+  privacy.epsilon = section.OptionalNumber("epsilon", {.min = 0, .max = 100, .excludes_min = true});
+  privacy.noise_multiplier = section.OptionalNumber("noise_multiplier", {0.01, 1e6});
   privacy.delta = section.Number("delta", privacy.delta, kOpenRange);
   privacy.adjacency = section.Word("adjacency", privacy.adjacency, kAdjacencyWords);
   privacy.placement = section.Word("placement", privacy.placement, kPlacementWords);
   privacy.clip_norm =
       section.Number("clip_norm", privacy.clip_norm, {.min = 0, .max = 1e6, .excludes_min = true});
+  privacy.records = section.Integer("records", privacy.records, {0, 1'000'000'000'000});
   SectionReader sampling = section.Section("sampling");
   privacy.sampling.scheme = sampling.Word("scheme", privacy.sampling.scheme, kSamplingWords);
   privacy.sampling.rate = sampling.Number("rate", privacy.sampling.rate, kRateRange);
@@ -174,11 +181,11 @@ JobConfig ReadSections(const YamlNode& root, ConfigDiagnostics& diagnostics) {
   job.seed = top.Unsigned("seed", job.seed);
   if (top.Has("model")) job.model = ReadModel(top.Section("model"), diagnostics);
   if (top.Has("data")) job.data = ReadJobData(top.Section("data"));
-  job.training = ReadTraining(top.Section("training"));
+  job.privacy = ReadPrivacy(top.Section("privacy"));
+  job.training = ReadTraining(top.Section("training"), job.privacy);
   job.strategy = ReadStrategy(top.Section("strategy"));
   job.round = ReadRound(top.Section("round"));
   job.encoding = ReadEncoding(top.Section("encoding"));
-  job.privacy = ReadPrivacy(top.Section("privacy"));
   job.secagg = ReadSecAgg(top.Section("secagg"), job.round);
   job.evaluation = ReadEvaluation(top.Section("evaluation"));
   job.storage = ReadStorage(top.Section("storage"));

@@ -135,11 +135,7 @@ void Write(const DataConfig& data, YamlWriter& out) {
   out.End();
 }
 
-void Write(const TrainingConfig& training, YamlWriter& out) {
-  out.Begin("training");
-  out.Value("local_epochs", training.local_epochs);
-  out.Value("batch_size", training.batch_size);
-  const OptimizerConfig& optimizer = training.optimizer;
+void Write(const OptimizerConfig& optimizer, YamlWriter& out) {
   out.Begin("optimizer");
   out.Value("name", WordFor(optimizer.name, kOptimizerWords));
   out.Value("learning_rate", optimizer.learning_rate);
@@ -152,6 +148,16 @@ void Write(const TrainingConfig& training, YamlWriter& out) {
   }
   out.Value("weight_decay", optimizer.weight_decay);
   out.End();
+}
+
+// `is_gradient_round`: local steps do not apply.
+void Write(const TrainingConfig& training, bool is_gradient_round, YamlWriter& out) {
+  out.Begin("training");
+  if (!is_gradient_round) {
+    out.Value("local_epochs", training.local_epochs);
+    out.Value("batch_size", training.batch_size);
+    Write(training.optimizer, out);
+  }
   out.Value("loss", WordFor(training.loss, kLossWords));
   out.End();
 }
@@ -193,11 +199,13 @@ void Write(const PrivacyConfig& privacy, YamlWriter& out) {
   out.Begin("privacy");
   out.Value("enabled", privacy.enabled);
   out.Value("unit", WordFor(privacy.unit, kPrivacyUnitWords));
-  out.Value("epsilon", privacy.epsilon);
+  if (privacy.epsilon) out.Value("epsilon", *privacy.epsilon);
+  if (privacy.noise_multiplier) out.Value("noise_multiplier", *privacy.noise_multiplier);
   out.Value("delta", privacy.delta);
   out.Value("adjacency", WordFor(privacy.adjacency, kAdjacencyWords));
   out.Value("placement", WordFor(privacy.placement, kPlacementWords));
   out.Value("clip_norm", privacy.clip_norm);
+  out.Value("records", privacy.records);
   out.Begin("sampling");
   out.Value("scheme", WordFor(privacy.sampling.scheme, kSamplingWords));
   out.Value("rate", privacy.sampling.rate);
@@ -247,7 +255,7 @@ std::string ResolvedYaml(const JobConfig& job) {
   out.Value("seed", job.seed);
   Write(job.model, out);
   Write(job.data, out);
-  Write(job.training, out);
+  Write(job.training, IsGradientRound(job.privacy), out);
   Write(job.strategy, out);
   Write(job.round, out);
   Write(job.encoding, out);

@@ -8,6 +8,7 @@
 #include "common/config/config_words.h"
 #include "common/config/data_section.h"
 #include "common/config/model_shapes.h"
+#include "common/config/privacy_rules.h"
 #include "common/config/secagg_rules.h"
 
 namespace skerry {
@@ -97,15 +98,6 @@ void CheckModel(const JobConfig& job, ConfigDiagnostics& diagnostics) {
   if (!objection.empty()) {
     diagnostics.Add("training.loss",
                     fmt::format("{} {}", WordFor(job.training.loss, kLossWords), objection));
-  }
-}
-
-// Training without the protection that was asked for would be the worst answer.
-void CheckPrivacy(const PrivacyConfig& privacy, ConfigDiagnostics& diagnostics) {
-  if (privacy.enabled) {
-    diagnostics.Add("privacy.enabled",
-                    "is true, but this build has no differential privacy yet and refuses to train "
-                    "without what was asked: set it to false to train without");
   }
 }
 
@@ -204,8 +196,8 @@ void CheckJobRules(const JobConfig& job, ConfigDiagnostics& diagnostics) {
   CheckData(job.data, "data", diagnostics);
   CheckModelInput(job, diagnostics);
   CheckModel(job, diagnostics);
-  CheckPrivacy(job.privacy, diagnostics);
   CheckSecAgg(job, diagnostics);
+  CheckPrivacyRules(job, diagnostics);
 }
 
 }  // namespace skerry

@@ -204,6 +204,12 @@ std::optional<std::string> SectionReader::OptionalText(std::string_view key) {
   return TextOf(*entry, PathOf(key), diagnostics_);
 }
 
+std::optional<double> SectionReader::OptionalNumber(std::string_view key, Range<double> range) {
+  const YamlNode* entry = Ask(key);
+  if (entry == nullptr || entry->kind == YamlNode::Kind::kNull) return std::nullopt;
+  return Number(key, range.max, range);
+}
+
 std::vector<int64_t> SectionReader::Integers(std::string_view key, Range<int64_t> range,
                                              size_t count_max) {
   const bool is_present = Has(key);

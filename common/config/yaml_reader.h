@@ -60,6 +60,7 @@ class SectionReader {
   std::string Text(std::string_view key, std::string fallback);
   // The same; null is allowed and means absent.
   std::optional<std::string> OptionalText(std::string_view key);
+  std::optional<double> OptionalNumber(std::string_view key, Range<double> range);
   // A list of 1 to `count_max` integers; empty if absent or refused.
   std::vector<int64_t> Integers(std::string_view key, Range<int64_t> range, size_t count_max);
 

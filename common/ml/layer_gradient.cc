@@ -103,10 +103,11 @@ class FlattenGradient final : public LayerGradient {
 
 class DropoutGradient final : public LayerGradient {
  public:
-  DropoutGradient(double rate, Rng* rng) : rate_(rate), rng_(rng) {}
+  DropoutGradient(double rate, std::function<uint64_t()> random_word)
+      : rate_(rate), random_word_(std::move(random_word)) {}
   at::Tensor Forward(const at::Tensor& input) override {
-    if (rng_ == nullptr || rate_ == 0.0) return input;
-    mask_ = DropoutMask(input, rate_, *rng_);
+    if (!random_word_ || rate_ == 0.0) return input;
+    mask_ = DropoutMask(input, rate_, random_word_);
     return input * mask_;
   }
   at::Tensor Backward(const at::Tensor& gradient, bool, std::span<double>) override {
@@ -115,7 +116,7 @@ class DropoutGradient final : public LayerGradient {
 
  private:
   double rate_;
-  Rng* rng_;
+  std::function<uint64_t()> random_word_;
   at::Tensor mask_;
 };
 

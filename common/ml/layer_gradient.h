@@ -8,12 +8,13 @@
 // Functions here may throw c10::Error. One thread; used under NoGradGuard.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 
 #include <torch/torch.h>
 
-#include "common/base/rng.h"
 #include "common/config/job_config.h"
 
 namespace skerry {
@@ -44,7 +45,7 @@ struct LayerParts {
   at::Tensor bias;
   std::span<double> weight_sum;
   std::span<double> bias_sum;
-  Rng* dropout = nullptr;
+  std::function<uint64_t()> dropout;  // random words for masks; empty: no dropout
 };
 
 std::unique_ptr<LayerGradient> MakeLayerGradient(const LayerParts& parts);

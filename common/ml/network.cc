@@ -76,19 +76,20 @@ at::Tensor Network::Apply(const Step& step, const at::Tensor& x,
       return at::flatten(x, 1);
     case LayerKind::kDropout:
       if (dropout == nullptr || layer.rate == 0.0) return x;
-      return x * DropoutMask(x, layer.rate, *dropout);
+      return x * DropoutMask(x, layer.rate, [dropout] { return dropout->NextU64(); });
   }
   SKERRY_ASSERT(false);
 }
 
-at::Tensor DropoutMask(const at::Tensor& like, double rate, Rng& rng) {
+at::Tensor DropoutMask(const at::Tensor& like, double rate,
+                       const std::function<uint64_t()>& random_word) {
   const at::Tensor mask = at::empty(like.sizes(), at::kFloat);
   const auto kept = static_cast<float>(1.0 / (1.0 - rate));
   const auto threshold = static_cast<uint64_t>(rate * 4294967296.0);
   float* values = mask.data_ptr<float>();
   const int64_t count = mask.numel();
   for (int64_t i = 0; i < count; i += 2) {  // one draw serves two values
-    const uint64_t bits = rng.NextU64();
+    const uint64_t bits = random_word();
     values[i] = (bits >> 32) >= threshold ? kept : 0.0f;
     if (i + 1 < count) values[i + 1] = (bits & 0xffffffffu) >= threshold ? kept : 0.0f;
   }

@@ -4,6 +4,8 @@
 // Functions here may throw c10::Error; who calls them turns it into a status (see CatchTorch).
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -52,10 +54,11 @@ class Network {
 // Added to the variance by both norms; torch::nn's default.
 inline constexpr double kNormEpsilon = 1e-5;
 
-// What dropout multiplies `like` by: 1/(1 - rate) with probability 1 - rate, else 0. Drawn from a
-// stream of our own: LibTorch's global generator is shared by all workers of a process, so a node's
-// result would depend on its neighbours.
-at::Tensor DropoutMask(const at::Tensor& like, double rate, Rng& rng);
+// What dropout multiplies `like` by: 1/(1 - rate) with probability 1 - rate, else 0. Drawn
+// from the caller's random words: LibTorch's global generator is shared by all workers of a
+// process, so a node's result would depend on its neighbours.
+at::Tensor DropoutMask(const at::Tensor& like, double rate,
+                       const std::function<uint64_t()>& random_word);
 
 // One tensor for each of the layout's, over the model's own memory (not written, must outlive the
 // tensors) on the CPU, copied on another device.

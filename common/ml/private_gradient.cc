@@ -68,9 +68,9 @@ class PrivateGradient::Impl {
     return CatchTorch(kComputing, [&]() -> absl::StatusOr<PrivateGradientResult> {
       const at::NoGradGuard no_grad;
       PrepareCompute(threads_);
-      std::vector<double> sum(task.parameters.size());
-      MakeLayers(task, sum);
       PrivateGradientResult result;
+      result.sum.resize(task.parameters.size());
+      MakeLayers(task, result.sum);
       result.norms.resize(task.rows.size());
       for (size_t begin = 0; begin < task.rows.size(); begin += chunk_size_) {
         const size_t count = std::min(chunk_size_, task.rows.size() - begin);
@@ -81,7 +81,6 @@ class PrivateGradient::Impl {
       }
       for (const auto& layer : layers_) layer->Finish();
       layers_.clear();
-      result.sum.assign(sum.begin(), sum.end());
       return result;
     });
   }

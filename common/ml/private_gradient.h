@@ -11,12 +11,13 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "common/base/rng.h"
 #include "common/config/job_config.h"
 #include "common/ml/dataset.h"
 
@@ -27,12 +28,17 @@ struct PrivateGradientTask {
   SharedDataset dataset;
   std::span<const uint32_t> rows;  // the batch: any number, also none
   double clip_norm = 1.0;          // above 0
-  Rng* dropout = nullptr;          // where dropout's masks come from; null leaves dropout out
+  // Random words for dropout's masks; empty leaves dropout out. A row more or less shifts the words
+  // of the rows behind it, so whoever can tell the words sees other rows move too: a guarantee
+  // needs words that are secret.
+  std::function<uint64_t()> dropout{};
 };
 
 // Nothing but `sum`, and that only with noise, may leave the node.
 struct PrivateGradientResult {
-  std::vector<float> sum;     // of the clipped gradients, in the layout's order
+  // Of the clipped gradients, in the layout's order. In double precision, because a sum of many is
+  // rounded by more than one of them may move it in float.
+  std::vector<double> sum;
   std::vector<double> norms;  // of each row's gradient before clipping
   double loss_sum = 0.0;
 };
@@ -52,7 +58,7 @@ class PrivateGradient {
 
   // Memory beside the model's: 32 MiB for the activations and kept gradients of a chunk of examples
   // (or one example, if that is more), twice 640 rows of the inputs and outputs of each linear
-  // layer, half a MiB of a convolution's patches, and 12 bytes a parameter. Fails with
+  // layer, half a MiB of a convolution's patches, and 8 bytes a parameter. Fails with
   //   kInvalidArgument    rows, labels, parameters or clip norm do not fit
   //   kOutOfRange         an example's gradient is not a finite number, which clipping would let
   //                       through; the message does not say which

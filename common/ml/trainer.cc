@@ -13,7 +13,10 @@
 #include "common/ml/batches.h"
 #include "common/ml/fused_optimizer.h"
 #include "common/ml/network.h"
+#include "common/ml/private_trainer.h"
 #include "common/ml/torch_optimizer.h"
+#include "common/ml/train_progress.h"
+#include "common/ml/update_clip.h"
 
 namespace skerry {
 namespace {
@@ -30,34 +33,57 @@ class Trainer::Impl {
  public:
   Impl(const JobConfig& job, const ComputeConfig& compute, Network network)
       : training_(job.training),
+        privacy_(job.privacy),
         mu_(ProximalMu(job.strategy)),
         compute_(compute),
         network_(std::move(network)) {}
+
+  absl::Status MakePrivate(const JobConfig& job) {
+    if (!privacy_.enabled || privacy_.unit != PrivacyUnit::kRecord) return absl::OkStatus();
+    SKERRY_ASSIGN_OR_RETURN(private_, PrivateTrainer::Create(job, compute_.threads,
+                                                             network_.layout()->element_count()));
+    return absl::OkStatus();
+  }
 
   absl::Status Check(const TrainTask& task) const {
     if (*task.global->layout() != *network_.layout()) {
       return absl::InvalidArgumentError("the global model's tensors are not those of this job");
     }
-    if (task.rows.empty()) {
+    if (task.rows.empty() && private_ == nullptr) {
       return absl::InvalidArgumentError("the node has no rows to train on");
     }
     return CheckData(network_, training_.loss, *task.dataset);
   }
 
   absl::StatusOr<TrainResult> Train(const TrainTask& task, const TrainObserver& observer) {
-    TrainResult result;
-    result.example_count = task.rows.size();
-    if (training_.local_epochs == 0) {
-      result.delta.resize(network_.layout()->element_count());
-      return result;
+    SKERRY_ASSERT(!privacy_.enabled || task.random != nullptr);
+    if (training_.local_epochs == 0 && !IsGradientRound(privacy_)) {
+      TrainResult untouched;
+      untouched.delta.resize(network_.layout()->element_count());
+      untouched.example_count = privacy_.enabled ? 0 : task.rows.size();
+      return untouched;
     }
+    if (private_ != nullptr) return private_->Train(task, observer);
+    SKERRY_ASSIGN_OR_RETURN(TrainResult result, TrainPlainly(task, observer));
+    if (privacy_.enabled) {
+      SKERRY_RETURN_IF_ERROR(ClipUpdate(result.delta, privacy_.clip_norm));
+      result.example_count = 0;
+      result.train_loss = 0.0;
+    }
+    return result;
+  }
+
+ private:
+  absl::StatusOr<TrainResult> TrainPlainly(const TrainTask& task, const TrainObserver& observer) {
     return CatchTorch(kTraining, [&]() -> absl::StatusOr<TrainResult> {
       PrepareCompute(compute_.threads);
       MakeResident();
       LoadGlobal(*task.global);
-      Progress progress(
+      TrainProgress progress(
           observer, BatchCount(task.rows.size()) * static_cast<uint64_t>(training_.local_epochs));
       Rng dropout = Rng::Derive(task.seed, "dropout");
+      TrainResult result;
+      result.example_count = task.rows.size();
       for (int64_t epoch = 0; epoch < training_.local_epochs; ++epoch) {
         const std::vector<uint32_t> order =
             EpochOrder(task.rows, task.seed, static_cast<uint64_t>(epoch));
@@ -67,27 +93,6 @@ class Trainer::Impl {
       return result;
     });
   }
-
- private:
-  // Counts batches and reports them.
-  class Progress {
-   public:
-    Progress(const TrainObserver& observer, uint64_t batch_count)
-        : observer_(observer), batch_count_(batch_count) {}
-    bool IsCancelled() const { return observer_.is_cancelled && observer_.is_cancelled(); }
-    void FinishBatch() {
-      const auto permille = static_cast<int>(++done_ * 1000 / batch_count_);
-      if (permille == last_ || !observer_.progress) return;
-      last_ = permille;
-      observer_.progress(permille);
-    }
-
-   private:
-    const TrainObserver& observer_;
-    uint64_t batch_count_;
-    uint64_t done_ = 0;
-    int last_ = 0;
-  };
 
   uint64_t BatchCount(size_t row_count) const {
     const auto batch_size = static_cast<uint64_t>(training_.batch_size);
@@ -125,11 +130,11 @@ class Trainer::Impl {
 
   // Returns the mean loss over the epoch's examples, each seen before the step it took part in.
   absl::StatusOr<double> RunEpoch(const TrainTask& task, std::span<const uint32_t> order,
-                                  Rng& dropout, Progress& progress) {
+                                  Rng& dropout, TrainProgress& progress) {
     const auto batch_size = static_cast<size_t>(training_.batch_size);
     double loss_sum = 0.0;
     for (size_t begin = 0; begin < order.size(); begin += batch_size) {
-      if (progress.IsCancelled()) return absl::CancelledError("training was cancelled");
+      SKERRY_RETURN_IF_ERROR(progress.BeginStep());
       const auto rows = order.subspan(begin, std::min(batch_size, order.size() - begin));
       batch_->Fill(*task.dataset, rows);
       const double loss = Backward(dropout);
@@ -139,7 +144,7 @@ class Trainer::Impl {
       }
       loss_sum += loss * static_cast<double>(rows.size());
       Step(*task.global);
-      progress.FinishBatch();
+      progress.FinishStep();
     }
     return loss_sum / static_cast<double>(order.size());
   }
@@ -196,9 +201,11 @@ class Trainer::Impl {
   }
 
   TrainingConfig training_;
+  PrivacyConfig privacy_;
   double mu_;
   ComputeConfig compute_;
   Network network_;
+  std::unique_ptr<PrivateTrainer> private_;  // if privacy is about records
   // Made by the first task.
   at::Device device_ = at::kCPU;
   std::vector<at::Tensor> parameters_;
@@ -213,8 +220,9 @@ absl::StatusOr<std::unique_ptr<Trainer>> Trainer::Create(const JobConfig& job,
   SKERRY_RETURN_IF_ERROR(CheckDevice(compute.device));
   SKERRY_ASSIGN_OR_RETURN(Network network, Network::Create(job.model));
   SKERRY_RETURN_IF_ERROR(CheckLoss(network, job.training.loss));
-  return std::unique_ptr<Trainer>(
-      new Trainer(std::make_unique<Impl>(job, compute, std::move(network))));
+  auto impl = std::make_unique<Impl>(job, compute, std::move(network));
+  SKERRY_RETURN_IF_ERROR(impl->MakePrivate(job));
+  return std::unique_ptr<Trainer>(new Trainer(std::move(impl)));
 }
 
 Trainer::Trainer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

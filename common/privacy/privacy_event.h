@@ -5,13 +5,9 @@
 #include <span>
 
 #include "absl/status/status.h"
+#include "common/config/job_config.h"
 
 namespace skerry {
-
-// Which two data sets must be hard to tell apart. A unit's contribution has norm at most C, and the
-// noise is noise_multiplier * C under either relation: adding or removing a unit moves the sum by
-// C, replacing one by another by up to 2 C, which the accountants see to.
-enum class Adjacency { kAddRemove, kReplaceOne };
 
 // How a step picks its units. Only Poisson sampling, an independent and secret coin for each unit,
 // amplifies privacy here: there is no way to make a fixed-size cohort or a shuffled batch amplify,
@@ -37,7 +33,9 @@ class Sampling {
 };
 
 // `steps` releases of a sum of clipped contributions with Gaussian noise of standard deviation
-// noise_multiplier * C.
+// noise_multiplier * C. The noise is that under either relation between data sets: adding or
+// removing a unit moves the sum by C, replacing one by another by up to 2 C, which the accountants
+// see to.
 struct PrivacyEvent {
   double noise_multiplier = 0.0;
   Sampling sampling = Sampling::Everyone();

@@ -129,7 +129,7 @@ bool IsCountWithin(RingElement element, int64_t limit) {
 
 }  // namespace
 
-absl::StatusOr<int> ScaleBits(int64_t node_count, double range) {
+absl::StatusOr<int> ScaleBits(int64_t node_count, double range, double noise, int bits_max) {
   if (node_count < 1 || node_count > kSummedNodesMax) {
     return absl::InvalidArgumentError(
         fmt::format("a sum must have 1 to {} nodes, got {}", kSummedNodesMax, node_count));
@@ -138,12 +138,20 @@ absl::StatusOr<int> ScaleBits(int64_t node_count, double range) {
     return absl::InvalidArgumentError(
         fmt::format("encoding.range must be a positive number, got {}", range));
   }
-  for (int bits = kScaleBitsMax; bits >= kScaleBitsMin; --bits) {
+  for (int bits = std::min(bits_max, kScaleBitsMax); bits >= kScaleBitsMin; --bits) {
     // Scaling by a power of two is exact. The one more leaves room for the rounding.
     const double coordinate_max = std::ceil(std::ldexp(range, bits)) + 1;
-    if (static_cast<double>(node_count) * coordinate_max <= static_cast<double>(kRingSignedMax)) {
+    const double noise_max = std::ceil(10 * std::ldexp(noise, bits));
+    if (static_cast<double>(node_count) * coordinate_max + noise_max <=
+        static_cast<double>(kRingSignedMax)) {
       return bits;
     }
+  }
+  if (noise > 0) {
+    return absl::InvalidArgumentError(fmt::format(
+        "{} nodes with encoding.range {} and noise of {:.4g} do not fit 32 bits with {} to {} "
+        "fractional bits: lower encoding.range or privacy.clip_norm",
+        node_count, range, noise, kScaleBitsMin, std::min(bits_max, kScaleBitsMax)));
   }
   return absl::InvalidArgumentError(fmt::format(
       "{} nodes with encoding.range {} do not fit 32 bits at {} fractional bits; encoding.range "
@@ -156,7 +164,8 @@ absl::StatusOr<int> ScaleBits(int64_t node_count, double range) {
 absl::StatusOr<UpdateEncoding> UpdateEncoding::Create(const UpdateLayout& layout,
                                                       const EncodingLimits& limits) {
   UpdateEncoding encoding;
-  SKERRY_ASSIGN_OR_RETURN(encoding.scale_bits_, ScaleBits(limits.node_count_max, limits.range));
+  SKERRY_ASSIGN_OR_RETURN(encoding.scale_bits_, ScaleBits(limits.node_count_max, limits.range,
+                                                          limits.noise, limits.scale_bits_max));
   // N * share <= 2^31 - 1, for whatever a node may contribute to a count.
   const int64_t share = kRingSignedMax / limits.node_count_max;
   if (limits.weight_cap < 1 || limits.weight_cap > share) {
@@ -194,6 +203,7 @@ absl::Status EncodeUpdate(const UpdateEncoding& encoding, const UpdateInput& inp
   const UpdateLayout& layout = encoding.layout();
   SKERRY_ASSERT(out.size() == layout.size());
   SKERRY_ASSERT(input.metrics.has_value() == layout.has_metrics);
+  SKERRY_ASSERT(layout.has_counts || encoding.limits().weight_cap == 1);
   if (input.delta.size() != layout.parameter_count) {
     return absl::InvalidArgumentError(fmt::format("update has {} parameters, expected {}",
                                                   input.delta.size(), layout.parameter_count));
@@ -202,7 +212,8 @@ absl::Status EncodeUpdate(const UpdateEncoding& encoding, const UpdateInput& inp
     return absl::InvalidArgumentError(
         fmt::format("example count must not be negative, got {}", input.example_count));
   }
-  const int64_t weight = std::min(input.example_count, encoding.limits().weight_cap);
+  const int64_t weight =
+      layout.has_counts ? std::min(input.example_count, encoding.limits().weight_cap) : 1;
   // At most 2^f: the quotient is rounded once and cannot exceed 1, the scaling is exact. So no
   // product exceeds range * 2^f.
   const double multiplier =
@@ -221,6 +232,7 @@ absl::Status EncodeUpdate(const UpdateEncoding& encoding, const UpdateInput& inp
     rounding.ReadWords(begin, out.subspan(begin, tile.size()));
     EncodeTile(tile, encoding.limits().range, multiplier, &out[begin]);
   }
+  if (!layout.has_counts) return absl::OkStatus();
   out[layout.weight_index()] = static_cast<RingElement>(weight);
   out[layout.clamped_index()] =
       static_cast<RingElement>(std::min(clamped_count, encoding.clamped_max()));
@@ -266,7 +278,8 @@ absl::Status CheckCoordinates(const UpdateEncoding& encoding, size_t first,
 }
 
 absl::StatusOr<DecodedSum> DecodeSum(const UpdateEncoding& encoding,
-                                     std::span<const RingElement> sum, std::span<float> mean) {
+                                     std::span<const RingElement> sum, size_t update_count,
+                                     std::span<float> mean) {
   const UpdateLayout& layout = encoding.layout();
   SKERRY_ASSERT(sum.size() == layout.size() && mean.size() == layout.parameter_count);
   for (size_t i = layout.parameter_count; i < layout.size(); ++i) {
@@ -280,8 +293,13 @@ absl::StatusOr<DecodedSum> DecodeSum(const UpdateEncoding& encoding,
   }
   const auto as_double = [&](size_t index) { return static_cast<double>(ToSigned(sum[index])); };
   DecodedSum decoded;
-  decoded.weight_sum = as_double(layout.weight_index());
-  decoded.clamped_sum = as_double(layout.clamped_index());
+  if (layout.has_counts) {
+    decoded.weight_sum = as_double(layout.weight_index());
+    decoded.clamped_sum = as_double(layout.clamped_index());
+  } else {
+    decoded.weight_sum = encoding.limits().divisor +
+                         encoding.limits().divisor_per_update * static_cast<double>(update_count);
+  }
   if (decoded.weight_sum == 0) {
     return absl::FailedPreconditionError("no node of the sum has any example");
   }

@@ -7,7 +7,8 @@
 // The mean update is then  sum(coordinates) / 2^f * W / sum(min(n, W)).
 //
 // No sum can wrap: with N nodes at most, UpdateEncoding::Create proves for each kind of coordinate
-// that N times its largest size is below 2^31.
+// that N times its largest size is below 2^31, and with noise in the sum that ten of its standard
+// deviations are left over (beyond which it goes with probability 1e-23 a coordinate).
 #pragma once
 
 #include <cstdint>
@@ -30,14 +31,23 @@ inline constexpr int kScaleBitsMax = 24;
 // A node's mean loss is capped here.
 inline constexpr double kMeanLossMax = 1 << 20;
 
-// The largest f of kScaleBitsMin..kScaleBitsMax with node_count * (ceil(range * 2^f) + 1) < 2^31.
-// Fails with kInvalidArgument and the numbers if there is none.
-absl::StatusOr<int> ScaleBits(int64_t node_count, double range);
+// The largest f of kScaleBitsMin..bits_max with
+// node_count * (ceil(range * 2^f) + 1) + 10 noise * 2^f < 2^31, `noise` being the standard
+// deviation of the noise in a coordinate of the sum. Fails with kInvalidArgument and the numbers if
+// there is none.
+absl::StatusOr<int> ScaleBits(int64_t node_count, double range, double noise = 0,
+                              int bits_max = kScaleBitsMax);
 
 struct EncodingLimits {
   int64_t node_count_max = 0;  // N: updates in one sum, 1..kSummedNodesMax
   double range = 0;            // of one parameter's update, > 0
   int64_t weight_cap = 0;      // W, at least 1
+  // Only if the layout has no counts: updates are not weighted (W is 1), and their sum is divided
+  // by `divisor` and, for each update in it, `divisor_per_update` more. Public numbers of the job.
+  double divisor = 0;
+  double divisor_per_update = 0;
+  double noise = 0;  // standard deviation in a coordinate of a sum
+  int scale_bits_max = kScaleBitsMax;
 };
 
 // A job's encoding with its ranges proved. A value; any thread.
@@ -95,17 +105,18 @@ absl::Status CheckCoordinates(const UpdateEncoding& encoding, size_t first,
                               std::span<const RingElement> part);
 
 struct DecodedSum {
-  double weight_sum = 0;  // examples behind the mean
+  double weight_sum = 0;  // examples behind the mean; without counts what the sum was divided by
   double clamped_sum =
       0;  // parameters clamped, over all nodes; each node counts clamped_max() at most
   std::optional<MetricSums> metrics;
 };
 
 // Writes the weighted mean update to `mean` (layout().parameter_count values). `sum` must have
-// layout().size() coordinates. Fails with kFailedPrecondition if nobody has examples, and with
-// kInvalidArgument if the weight or a count is out of range, so that some node did not keep to the
-// encoding.
+// layout().size() coordinates and be that of `update_count` updates. Fails with kFailedPrecondition
+// if nobody has examples, and with kInvalidArgument if the weight or a count is out of range, so
+// that some node did not keep to the encoding.
 absl::StatusOr<DecodedSum> DecodeSum(const UpdateEncoding& encoding,
-                                     std::span<const RingElement> sum, std::span<float> mean);
+                                     std::span<const RingElement> sum, size_t update_count,
+                                     std::span<float> mean);
 
 }  // namespace skerry

@@ -1,13 +1,73 @@
 #include "common/secagg/job_encoding.h"
 
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "common/config/privacy_rules.h"
+
 namespace skerry {
+namespace {
+
+// What a sum is divided by: public numbers, whoever has sampled how much.
+void SetDivisor(const JobConfig& job, EncodingLimits& limits) {
+  const auto nodes = static_cast<double>(job.round.nodes);
+  if (IsGradientRound(job.privacy)) {
+    // The expected batch, as far as the nodes in the sum have it.
+    limits.divisor_per_update =
+        job.privacy.sampling.rate * static_cast<double>(job.privacy.records) / nodes;
+  } else if (job.privacy.unit == PrivacyUnit::kClient) {
+    limits.divisor = static_cast<double>(CohortSize(job.round));  // who came is private itself
+  } else {
+    limits.divisor_per_update = 1;
+  }
+}
+
+}  // namespace
+
+double NoiseShare(const JobConfig& job, size_t parameter_count, int scale_bits) {
+  const double sensitivity = std::ldexp(job.privacy.clip_norm, scale_bits) +
+                             std::sqrt(static_cast<double>(parameter_count));
+  return *job.privacy.noise_multiplier * sensitivity /
+         std::sqrt(static_cast<double>(NoisySurvivors(job)));
+}
 
 absl::StatusOr<UpdateEncoding> EncodingOf(const JobConfig& job, size_t parameter_count) {
-  return UpdateEncoding::Create(
-      UpdateLayout{.parameter_count = parameter_count, .has_metrics = job.evaluation.on_nodes},
-      EncodingLimits{.node_count_max = InvitedCount(job.round),
-                     .range = job.encoding.range,
-                     .weight_cap = job.encoding.weight_cap});
+  const PrivacyConfig& privacy = job.privacy;
+  UpdateLayout layout{.parameter_count = parameter_count, .has_metrics = job.evaluation.on_nodes};
+  EncodingLimits limits{.node_count_max = InvitedCount(job.round),
+                        .range = job.encoding.range,
+                        .weight_cap = job.encoding.weight_cap};
+  if (!privacy.enabled) return UpdateEncoding::Create(layout, limits);
+  layout.has_counts = false;
+  limits.weight_cap = 1;
+  SetDivisor(job, limits);
+  if (privacy.placement != NoisePlacement::kDistributed) {
+    return UpdateEncoding::Create(layout, limits);
+  }
+  if (!privacy.noise_multiplier) {
+    return absl::FailedPreconditionError("privacy.noise_multiplier is not known yet");
+  }
+  // Rounding moves a sum by less than sqrt(d); that is to be small beside the clip norm.
+  const double rounding = std::sqrt(static_cast<double>(parameter_count));
+  const double least = std::log2(kRoundingShareMin * rounding / privacy.clip_norm);
+  while (limits.scale_bits_max > kScaleBitsMin &&
+         NoiseShare(job, parameter_count, limits.scale_bits_max) > kNoiseShareMax) {
+    --limits.scale_bits_max;
+  }
+  limits.noise = std::ldexp(NoiseShare(job, parameter_count, kScaleBitsMin), -kScaleBitsMin) *
+                 std::sqrt(static_cast<double>(limits.node_count_max));
+  absl::StatusOr<UpdateEncoding> encoding = UpdateEncoding::Create(layout, limits);
+  if (encoding.ok() && encoding->scale_bits() < least) {
+    return absl::InvalidArgumentError(fmt::format(
+        "updates are rounded to multiples of 2^-{}, but {} parameters and privacy.clip_norm {} "
+        "take "
+        "2^-{:.0f} if rounding is to stay below 1/{:.0f} of it: lower encoding.range or raise "
+        "privacy.clip_norm",
+        encoding->scale_bits(), parameter_count, privacy.clip_norm, std::ceil(least),
+        kRoundingShareMin));
+  }
+  return encoding;
 }
 
 }  // namespace skerry

@@ -6,6 +6,8 @@
 //   P+1        parameters that were clamped to the job's range
 //   P+2 .. P+5 only if the job evaluates on nodes: held-out examples, correct ones among them, and
 //              the sum of their losses in fixed point, as a low and a high part
+//
+// With differential privacy there are parameters only: every count is derived from somebody's data.
 #pragma once
 
 #include <cstddef>
@@ -15,6 +17,7 @@ namespace skerry {
 struct UpdateLayout {
   size_t parameter_count = 0;
   bool has_metrics = false;
+  bool has_counts = true;  // false with differential privacy; has_metrics is false then
 
   size_t weight_index() const { return parameter_count; }
   size_t clamped_index() const { return parameter_count + 1; }
@@ -23,7 +26,7 @@ struct UpdateLayout {
   size_t loss_low_index() const { return parameter_count + 4; }
   size_t loss_high_index() const { return parameter_count + 5; }
   // Coordinates in all; an upload is 4 bytes for each.
-  size_t size() const { return parameter_count + (has_metrics ? 6 : 2); }
+  size_t size() const { return parameter_count + (has_metrics ? 6u : has_counts ? 2u : 0u); }
 
   bool operator==(const UpdateLayout&) const = default;
 };

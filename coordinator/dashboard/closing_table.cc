@@ -107,6 +107,7 @@ std::string ClosingTable(const RunView& view, const RenderOptions& options) {
   for (const std::string& metric : metrics) {
     if (const auto trend = TrendOf(view, metric)) fact(metric, MetricText(metric, trend->newest));
   }
+  if (view.epsilon_spent) fact("privacy", fmt::format("epsilon {:.3g} spent", *view.epsilon_spent));
   fact("traffic",
        fmt::format("{} to nodes, {} from nodes", BytesText(static_cast<double>(view.bytes_sent)),
                    BytesText(static_cast<double>(view.bytes_received))));

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "common/base/status.h"
@@ -17,6 +18,40 @@ namespace skerry {
 namespace {
 
 using Json = nlohmann::ordered_json;
+
+// The promise, and how much of the privacy budget was used.
+std::string GuaranteeText(const RunHistory& history) {
+  if (history.charges.empty()) return history.info.guarantee;
+  return fmt::format("{} Spent so far: epsilon {:.4g}, for {} releases.", history.info.guarantee,
+                     history.charges.back().epsilon_spent, history.charges.size());
+}
+
+Json RunJson(const RunHistory& history, size_t node_count) {
+  const RunInfo& info = history.info;
+  Json sessions = Json::array();
+  for (const SessionHistory& session : history.sessions) {
+    sessions.push_back({{"started_unix_ms", session.started_unix_ms},
+                        {"software_version", session.software_version}});
+  }
+  return {{"job_name", info.job_name},
+          {"run_id", info.run_id.value()},
+          {"status", RunStatusName(history.status)},
+          {"status_detail", history.status_detail},
+          {"started_unix_ms", info.started_unix_ms},
+          {"ended_unix_ms",
+           history.ended_unix_ms.has_value() ? Json(*history.ended_unix_ms) : Json(nullptr)},
+          {"seed", std::to_string(info.seed)},  // text: JavaScript numbers end at 2^53
+          {"guarantee", GuaranteeText(history)},
+          {"roster_sha256", info.roster_sha256},
+          {"initial_sha256", info.initial_sha256},
+          {"model_sha256", history.rounds.empty() ? info.initial_sha256
+                                                  : history.rounds.back().committed.model_sha256},
+          {"software_version", info.software_version},
+          {"rounds_planned", info.rounds_planned},
+          {"node_count", node_count},
+          {"sessions", std::move(sessions)},
+          {"job_yaml", info.job_yaml}};
+}
 
 // More rows than this do not fit a page; the page then shows sums by state and the nodes that gave
 // most trouble.
@@ -84,33 +119,6 @@ TotalsByNode CountByNode(const RunHistory& history) {
 }
 
 Json Number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
-
-Json RunJson(const RunHistory& history, size_t node_count) {
-  const RunInfo& info = history.info;
-  Json sessions = Json::array();
-  for (const SessionHistory& session : history.sessions) {
-    sessions.push_back({{"started_unix_ms", session.started_unix_ms},
-                        {"software_version", session.software_version}});
-  }
-  return {{"job_name", info.job_name},
-          {"run_id", info.run_id.value()},
-          {"status", RunStatusName(history.status)},
-          {"status_detail", history.status_detail},
-          {"started_unix_ms", info.started_unix_ms},
-          {"ended_unix_ms",
-           history.ended_unix_ms.has_value() ? Json(*history.ended_unix_ms) : Json(nullptr)},
-          {"seed", std::to_string(info.seed)},  // text: JavaScript numbers end at 2^53
-          {"guarantee", info.guarantee},
-          {"roster_sha256", info.roster_sha256},
-          {"initial_sha256", info.initial_sha256},
-          {"model_sha256", history.rounds.empty() ? info.initial_sha256
-                                                  : history.rounds.back().committed.model_sha256},
-          {"software_version", info.software_version},
-          {"rounds_planned", info.rounds_planned},
-          {"node_count", node_count},
-          {"sessions", std::move(sessions)},
-          {"job_yaml", info.job_yaml}};
-}
 
 Json RoundJson(const RoundHistory& round) {
   const RoundCommitted& committed = round.committed;

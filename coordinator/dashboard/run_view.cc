@@ -90,6 +90,7 @@ RunView ViewOf(const RunHistory& history) {
   view.status_detail = history.status_detail;
   view.round_count = history.info.rounds_planned;
   view.model_sha256 = history.info.initial_sha256;
+  if (!history.charges.empty()) view.epsilon_spent = history.charges.back().epsilon_spent;
 
   std::set<NodeId> nodes;
   for (const RoundHistory& round : history.rounds) {

@@ -70,6 +70,7 @@ struct RunView {
   Duration elapsed{};
   Duration round_elapsed{};
   std::string model_sha256;  // of the newest model
+  std::optional<double> epsilon_spent;  // of the privacy budget; absent without charges
 
   uint64_t count_of(Participation participation) const {
     return participation_counts[static_cast<size_t>(participation)];

@@ -84,7 +84,8 @@ Json ToJson(const RunView& view) {
           {"bytes_received_per_s", view.bytes_received_per_s},
           {"elapsed_s", Seconds(view.elapsed)},
           {"round_elapsed_s", Seconds(view.round_elapsed)},
-          {"model_sha256", view.model_sha256}};
+          {"model_sha256", view.model_sha256},
+          {"epsilon_spent", view.epsilon_spent ? Json(*view.epsilon_spent) : Json(nullptr)}};
 }
 
 std::string Dump(const Json& json) {
@@ -190,6 +191,9 @@ absl::StatusOr<RunView> ViewFromJson(const std::string& text) {
   view.elapsed = SecondsOf(Get<double>(json, "elapsed_s"));
   view.round_elapsed = SecondsOf(Get<double>(json, "round_elapsed_s"));
   view.model_sha256 = Get<std::string>(json, "model_sha256");
+  if (const auto spent = json.find("epsilon_spent"); spent != json.end() && spent->is_number()) {
+    view.epsilon_spent = spent->get<double>();
+  }
   return view;
 }
 
@@ -220,6 +224,8 @@ absl::StatusOr<std::string> StatusText(const std::string& run_dir, const RenderO
     case RunStatus::kFailed:
     case RunStatus::kInterrupted:
       return text + "  the coordinator is not running. Continue with --resume\n";
+    case RunStatus::kBudgetExhausted:
+      return text + "  the run has ended: its privacy budget is spent\n";
     case RunStatus::kCompleted:
       break;
   }

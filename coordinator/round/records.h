@@ -93,6 +93,19 @@ struct SessionStored {
   proto::SessionState state;
 };
 
+// A release is about to be possible: the budget is charged for it, whatever comes of it. Durable
+// before a sum can be opened, or before a task for updates that are noisy by themselves is sent.
+struct BudgetCharged {
+  RoundId round;
+  AttemptId attempt;
+  double noise_multiplier = 0;  // z, planned: with as few honest survivors as may be
+  double noise_realised = 0;    // z with those there were
+  double sampling_rate = 0;     // 1: everyone
+  int64_t steps = 0;            // that a node took in it
+  uint64_t survivors = 0;
+  double epsilon_spent = 0;  // an upper bound after this charge
+};
+
 // The coordinator's test set on model `version`; absent numbers do not apply to the loss.
 struct EvaluationRecorded {
   ModelVersion version;
@@ -108,15 +121,15 @@ struct EventRecorded {
   std::string detail;
 };
 
-enum class RunStatus { kRunning, kCompleted, kFailed, kInterrupted };
+enum class RunStatus { kRunning, kCompleted, kFailed, kInterrupted, kBudgetExhausted };
 
 struct RunEnded {
   RunStatus status = RunStatus::kCompleted;
   std::string detail;
 };
 
-using Record = std::variant<RoundStarted, SessionStored, RoundCommitted, EvaluationRecorded,
-                            EventRecorded, RunEnded>;
+using Record = std::variant<RoundStarted, SessionStored, BudgetCharged, RoundCommitted,
+                            EvaluationRecorded, EventRecorded, RunEnded>;
 
 // Where a run stands after a restart.
 struct RestoredRun {
@@ -124,6 +137,7 @@ struct RestoredRun {
   std::optional<RoundStarted> open_round;  // begun, not committed
   // Of the open round, if secure aggregation had come so far.
   std::optional<proto::SessionState> session;
+  int64_t charge_count = 0;     // in the privacy ledger
   std::string model_sha256;     // of version last_committed
   ModelVersion last_evaluated;  // newest EvaluationRecorded; 0: none
 };

@@ -68,6 +68,8 @@ struct RoundData {
   RoundId last_committed;
   std::string model_sha256;
 
+  int64_t charge_count = 0;  // releases that the privacy budget was charged for
+
   // The current round; between rounds, the last one.
   RoundId round;
   AttemptId attempt;

@@ -44,6 +44,7 @@ RoundMachine::RoundMachine(RoundPolicy policy, std::vector<NodeId> roster, Resto
   data_.last_committed = restored.last_committed;
   data_.round = restored.last_committed;
   data_.model_sha256 = std::move(restored.model_sha256);
+  data_.charge_count = restored.charge_count;
   data_.last_evaluated = restored.last_evaluated;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -20,6 +21,20 @@ struct SecAggPolicy {
   const SecAggCrypto* crypto = nullptr;  // outlives the machine
 };
 
+// What a release costs and how many the budget bears (common/privacy/privacy_plan.h).
+struct BudgetPolicy {
+  int64_t charges_max = 0;
+  // The nodes' updates are noisy by themselves, so a round is charged when it begins; else when its
+  // sum is about to be opened.
+  bool is_charged_at_start = false;
+  double noise_multiplier = 0;
+  double sampling_rate = 1;
+  int64_t steps = 1;
+  int64_t colluders = 0;        // survivors who may know their own noise
+  int64_t noisy_survivors = 1;  // for which the noise was planned
+  std::function<double(int64_t charges)> epsilon_after;
+};
+
 struct RoundPolicy {
   uint64_t seed = 0;
   RoundConfig round;
@@ -28,6 +43,7 @@ struct RoundPolicy {
   uint64_t upload_bytes = 0;  // 4 x encoded length
   uint32_t scale_bits = 0;
   std::shared_ptr<const SecAggPolicy> secagg;  // null: updates are not masked
+  std::shared_ptr<const BudgetPolicy> budget;  // null: no differential privacy
   // run --replay: the survivors of each recorded round, round 1 first. They are the cohort and the
   // quorum, nobody is cut, and the run ends after the last recorded round.
   std::vector<std::vector<NodeId>> replay;

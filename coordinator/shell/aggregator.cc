@@ -154,11 +154,12 @@ bool Aggregator::is_checkpoint(RoundId round) const {
          options_.layout->element_count() * sizeof(float) > kAggregateRowBytesMax;
 }
 
-Aggregator::CommitResult Aggregator::Commit(RoundId round, SharedModel model) {
+Aggregator::CommitResult Aggregator::Commit(RoundId round, size_t update_count, SharedModel model) {
   CommitResult result;
   result.done.round = round;
   auto mean = std::make_shared<ParameterVector>(options_.layout);
-  const absl::StatusOr<DecodedSum> decoded = DecodeSum(options_.encoding, sum_, mean->values());
+  const absl::StatusOr<DecodedSum> decoded =
+      DecodeSum(options_.encoding, sum_, update_count, mean->values());
   std::fill(sum_.begin(), sum_.end(), RingElement{0});
   if (!decoded.ok()) {
     result.done.status = decoded.status();

@@ -57,7 +57,7 @@ class Aggregator {
   // Turns the sum into the model of `round` and starts the next sum at zero. The old model is
   // changed in place if nobody else holds it. With an error in done.status nothing has changed but
   // the sum, which is lost: the run is to be resumed from its directory.
-  CommitResult Commit(RoundId round, SharedModel model);
+  CommitResult Commit(RoundId round, size_t update_count, SharedModel model);
 
   // Applies the stored aggregate of a round, as Commit did.
   void Replay(ParameterVector& model, const ParameterVector& aggregate);

@@ -1,6 +1,7 @@
 #include "coordinator/shell/check_command.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 #include <fmt/format.h>
@@ -9,9 +10,11 @@
 #include "common/base/status.h"
 #include "common/config/job_loader.h"
 #include "common/config/job_printer.h"
+#include "common/config/privacy_rules.h"
 #include "common/config/secagg_rules.h"
 #include "common/ml/model.h"
 #include "common/ml/trainer.h"
+#include "common/privacy/privacy_plan.h"
 #include "common/secagg/job_encoding.h"
 #include "coordinator/shell/guarantee.h"
 
@@ -44,6 +47,52 @@ std::string SessionOf(const JobConfig& job) {
       UpdatesNeeded(job.round, job.secagg, smallest));
 }
 
+// The noise of a job and what it costs; empty without differential privacy. Sampling noise takes a
+// core 50 ns a value, a clipped gradient of the small models 0.1 ms.
+std::string PrivacyNumbers(const JobConfig& job, int64_t parameters) {
+  const PrivacyConfig& privacy = job.privacy;
+  if (!privacy.enabled) return "";
+  const bool is_record = privacy.unit == PrivacyUnit::kRecord;
+  const int64_t steps = job.round.count * StepsPerRound(job);
+  std::string text = fmt::format(
+      "# privacy: noise multiplier {:.4g}{}, {} noisy step{} of each node in {} rounds give\n"
+      "#   epsilon {:.4g} at delta {:g}\n",
+      *privacy.noise_multiplier,
+      is_record ? fmt::format(", Poisson samples of rate {:g}", privacy.sampling.rate) : "", steps,
+      steps == 1 ? "" : "s", job.round.count, *privacy.epsilon, privacy.delta);
+  if (privacy.placement == NoisePlacement::kDistributed) {
+    const auto invited = static_cast<double>(InvitedCount(job.round));
+    const auto noisy = static_cast<double>(NoisySurvivors(job));
+    text += fmt::format(
+        "#   each node adds so much noise that {:.0f} honest ones suffice: with all {:.0f} there\n"
+        "#   it is {:.4g} times a trusted curator's\n",
+        noisy, invited, std::sqrt(invited / noisy));
+  }
+  const double samples = static_cast<double>(steps) * static_cast<double>(parameters);
+  const double gradients = is_record ? static_cast<double>(steps) * privacy.sampling.rate *
+                                           static_cast<double>(privacy.records) /
+                                           static_cast<double>(job.round.nodes)
+                                     : 0.0;
+  const double hours = (samples * 5e-8 + gradients * 1e-4) / 3600;
+  text += fmt::format(
+      "#   a node draws {:.3g} values of noise and clips {:.3g} gradients, about "
+      "{:.2g} hours of a core{}\n",
+      samples, gradients, hours,
+      hours > 1 ? ":\n#   a long time; fewer rounds or a smaller rate shorten it" : "");
+  if (!is_record) {
+    const double ratio = NoiseToSignal(job, parameters);
+    text += fmt::format(
+        "#   the mean update's noise is {:.3g} times the clip norm{}\n", ratio,
+        ratio > kNoiseToSignalMax
+            ? fmt::format(
+                  ": above {:g} training hardly learns.\n#   {:.0f} nodes a round would do",
+                  kNoiseToSignalMax,
+                  std::ceil(ratio * static_cast<double>(CohortSize(job.round)) / kNoiseToSignalMax))
+            : "");
+  }
+  return text;
+}
+
 // What the numbers of a job mean, as comments below it: the whole output is still a job file.
 absl::StatusOr<std::string> Consequences(const JobConfig& job) {
   SKERRY_ASSIGN_OR_RETURN(const ParameterLayoutPtr layout, LayoutOf(job.model));
@@ -61,13 +110,18 @@ absl::StatusOr<std::string> Consequences(const JobConfig& job) {
       job.secagg.enabled ? UpdatesNeeded(job.round, job.secagg, InvitedCount(job.round))
                          : job.round.quorum,
       encoding.scale_bits(), 1.0 / static_cast<double>(uint64_t{1} << encoding.scale_bits()),
-      job.encoding.range, SessionOf(job), GuaranteeComment(job));
+      job.encoding.range,
+      SessionOf(job) + PrivacyNumbers(job, static_cast<int64_t>(layout->element_count())),
+      GuaranteeComment(job));
 }
 
 }  // namespace
 
 int CheckCommand(const std::string& job_path, const std::vector<std::string>& overrides) {
-  const absl::StatusOr<JobConfig> job = LoadJob(job_path, overrides);
+  absl::StatusOr<JobConfig> job = LoadJob(job_path, overrides);
+  if (job.ok()) {
+    if (const absl::Status completed = CompletePrivacy(*job); !completed.ok()) job = completed;
+  }
   if (!job.ok()) {
     LogError(std::string(job.status().message()));
     return 2;

@@ -396,7 +396,7 @@ void CoordinatorShell::StartSealing(const SealSumWork& work) {
 void CoordinatorShell::StartCommit(const CommitWork& work) {
   // The worker may change the model in place, so nobody is served until it comes back.
   model_server_.Withdraw();
-  worker_.Post([this, round = work.round, unmask = work.unmask,
+  worker_.Post([this, round = work.round, update_count = work.survivor_count, unmask = work.unmask,
                 model = std::exchange(model_, nullptr)]() mutable {
     if (unmask != nullptr) {
       if (const absl::Status unmasked = aggregator_->Unmask(*unmask); !unmasked.ok()) {
@@ -407,7 +407,7 @@ void CoordinatorShell::StartCommit(const CommitWork& work) {
         return WorkResult(std::move(failed));
       }
     }
-    return WorkResult(aggregator_->Commit(round, std::move(model)));
+    return WorkResult(aggregator_->Commit(round, update_count, std::move(model)));
   });
 }
 

@@ -12,13 +12,31 @@ namespace {
 
 constexpr size_t kColumns = 100;
 
-}  // namespace
-
-std::string GuaranteeOf(const JobConfig& job) {
-  if (!job.secagg.enabled) {
-    return "None: this job has neither secure aggregation nor differential privacy, and the "
-           "coordinator can see every node's update. Data itself never leaves a node.";
+std::string PrivacyOf(const JobConfig& job) {
+  const PrivacyConfig& privacy = job.privacy;
+  const bool is_record = privacy.unit == PrivacyUnit::kRecord;
+  const bool is_replaced = privacy.adjacency == Adjacency::kReplaceOne;
+  const std::string promise = fmt::format(
+      "is ({:g}, {:g})-differentially private for each single {}, {} or not", *privacy.epsilon,
+      privacy.delta, is_record ? "training record" : "node with all its data",
+      is_replaced ? "replaced by another"
+      : is_record ? "there"
+                  : "taking part");
+  if (privacy.placement == NoisePlacement::kAgent) {
+    return fmt::format(
+        "Differential privacy: all that anybody outside a node, the coordinator included, sees of "
+        "{} rounds {}. Each node adds the noise itself, so nobody has to be trusted for it.",
+        job.round.count, promise);
   }
+  return fmt::format(
+      "Differential privacy: all that the coordinator together with up to {} {} sees of {} rounds, "
+      "and so every model of this run, {}. No sum is opened without {} updates, whose honest nodes "
+      "have put enough noise on it.",
+      job.secagg.colluders, job.secagg.colluders == 1 ? "node" : "nodes", job.round.count, promise,
+      job.secagg.min_survivors);
+}
+
+std::string SecAggOf(const JobConfig& job) {
   // A coordinator that cheats may begin a session with fewer nodes than the job says, but not with
   // so few that no two of them are honest.
   const int64_t colluders = job.secagg.colluders;
@@ -33,18 +51,38 @@ std::string GuaranteeOf(const JobConfig& job) {
                       "with probability 2^-{} at most in an attempt.",
                       kCompleteGraphNodesMax, kGraphSecurityBits)
                 : "";
+  const std::string open_sums =
+      job.privacy.enabled
+          ? ""
+          : "the sum and the model are not private in themselves (there is no differential "
+            "privacy; "
+            "two sums over almost the same nodes, of two rounds or of a round's at most three "
+            "attempts, differ by little more than one update), ";
   return fmt::format(
       "Secure aggregation, against a coordinator that breaks the protocol and up to {} {} with "
       "it. They learn the sum of at least {} updates, at least {} of them of honest "
-      "nodes (more where a site's policy asks for more), the sum of the weights{}, who took part "
-      "and when. Of a single update they learn nothing else, if each site's own roster is right.{} "
-      "Data itself never leaves a node. Not promised: the sum and the model are not private in "
-      "themselves (there is no differential privacy; two sums over almost the same nodes, of two "
-      "rounds or of a round's at most three attempts, differ by little more than one update), a "
-      "malicious node can poison the sum or make "
+      "nodes (more where a site's policy asks for more){}{}, who took part and when. Of a single "
+      "update they learn nothing else, if each site's own roster is right.{} "
+      "Data itself never leaves a node. Not promised: {}a malicious node can poison the sum or "
+      "make "
       "a round fail, and a malicious coordinator can hold a round up or announce a wrong model.",
       colluders, colluders == 1 ? "node that conspires" : "nodes that conspire", updates,
-      updates - colluders, job.evaluation.on_nodes ? " and of the nodes' metrics" : "", sparse);
+      updates - colluders, job.privacy.enabled ? "" : ", the sum of the weights",
+      job.evaluation.on_nodes ? " and of the nodes' metrics" : "", sparse, open_sums);
+}
+
+std::string WithoutSecAgg(const JobConfig& job) {
+  return job.privacy.enabled
+             ? "There is no secure aggregation: the coordinator sees each node's noisy update."
+             : "None: this job has neither secure aggregation nor differential privacy, and the "
+               "coordinator can see every node's update. Data itself never leaves a node.";
+}
+
+}  // namespace
+
+std::string GuaranteeOf(const JobConfig& job) {
+  const std::string seen = job.secagg.enabled ? SecAggOf(job) : WithoutSecAgg(job);
+  return job.privacy.enabled ? PrivacyOf(job) + " " + seen : seen;
 }
 
 std::string GuaranteeComment(const JobConfig& job) {

@@ -33,6 +33,7 @@ namespace {
 constexpr int kExitDone = 0;
 constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
+constexpr int kExitBudget = 3;
 constexpr int kExitInterrupted = 130;
 
 // What a signal handler can reach: a flag, and the handle that ends the shell's wait.
@@ -75,9 +76,10 @@ absl::StatusOr<RouterEndpoint> Listen(const RunOptions& options, const JobConfig
   return RouterEndpoint::Create(router);
 }
 
-RunResult ResultOf(const RunView& view, int exit_code) {
+RunResult ResultOf(const RunView& view, const PrivacyConfig& privacy, int exit_code) {
   RunResult result;
   result.status = exit_code == kExitDone          ? "completed"
+                  : exit_code == kExitBudget      ? "budget_exhausted"
                   : exit_code == kExitInterrupted ? "interrupted"
                                                   : "failed";
   result.exit_code = exit_code;
@@ -87,6 +89,8 @@ RunResult ResultOf(const RunView& view, int exit_code) {
   if (const auto loss = TrendOf(view, "loss")) result.loss = loss->newest;
   result.model_sha256 = view.model_sha256;
   result.run_dir = view.run_dir;
+  result.epsilon = view.epsilon_spent;
+  if (privacy.enabled) result.delta = privacy.delta;
   result.wall_s = Seconds(view.elapsed);
   return result;
 }
@@ -110,9 +114,10 @@ int Fail(const absl::Status& status) {
              : kExitFailed;
 }
 
-void PrintResult(const RunOptions& options, const RunView& view, int exit_code) {
+void PrintResult(const RunOptions& options, const RunView& view, const PrivacyConfig& privacy,
+                 int exit_code) {
   if (options.is_json) {
-    std::puts(ResultJson(ResultOf(view, exit_code)).c_str());
+    std::puts(ResultJson(ResultOf(view, privacy, exit_code)).c_str());
     return;
   }
   const RenderOptions render{.width = SizeOf(STDOUT_FILENO).width,
@@ -137,6 +142,7 @@ int RunCommand(const RunOptions& options) {
   if (!run.ok()) return Fail(run.status());
   const std::optional<std::string> replayed_sha256 = run->replayed_sha256;
   const std::string run_dir = run->store->run_dir();
+  const PrivacyConfig privacy = run->job.privacy;
 
   // The authenticator reads this roster, which the shell keeps up to date.
   auto shared_roster = std::make_unique<RosterFile>(*std::move(roster));
@@ -163,6 +169,9 @@ int RunCommand(const RunOptions& options) {
   } else if (ended->status == RunStatus::kCompleted) {
     exit_code =
         replayed_sha256.has_value() ? CompareReplay(shell.view(), *replayed_sha256) : kExitDone;
+  } else if (ended->status == RunStatus::kBudgetExhausted) {
+    LogWarning(ended->detail);
+    exit_code = kExitBudget;
   } else {
     LogError(ended->detail);
     if (ended->status == RunStatus::kInterrupted) exit_code = kExitInterrupted;
@@ -172,7 +181,7 @@ int RunCommand(const RunOptions& options) {
   } else {
     LogInfo(fmt::format("report: {}/report.html", run_dir));
   }
-  PrintResult(options, shell.view(), exit_code);
+  PrintResult(options, shell.view(), privacy, exit_code);
   return exit_code;
 }
 

@@ -58,6 +58,8 @@ void RunDisplay::Show(std::span<const Record> records, const std::optional<Round
         view_.events.erase(view_.events.begin(), view_.events.end() - kEventsKeptMax);
         view_.events_dropped += kEventsKeptMax + 1;
       }
+    } else if (const auto* charge = std::get_if<BudgetCharged>(&record)) {
+      view_.epsilon_spent = charge->epsilon_spent;
     } else if (const auto* ended = std::get_if<RunEnded>(&record)) {
       view_.status = ended->status;
       view_.status_detail = ended->detail;

@@ -11,10 +11,12 @@
 #include "common/base/version.h"
 #include "common/config/job_loader.h"
 #include "common/config/job_printer.h"
+#include "common/config/privacy_rules.h"
 #include "common/crypto/hex.h"
 #include "common/crypto/random_bits.h"
 #include "common/ml/model.h"
 #include "common/ml/trainer.h"
+#include "common/privacy/privacy_plan.h"
 #include "common/secagg/job_encoding.h"
 #include "coordinator/shell/guarantee.h"
 #include "coordinator/store/checkpoint.h"
@@ -39,6 +41,22 @@ absl::StatusOr<UpdateEncoding> CheckJob(const JobConfig& job, const ParameterLay
   // The nodes will make the same trainer; what it cannot do is better known now.
   SKERRY_RETURN_IF_ERROR(Trainer::Create(job, {}).status());
   return encoding;
+}
+
+// Null without differential privacy.
+absl::StatusOr<std::shared_ptr<const BudgetPolicy>> BudgetOf(const JobConfig& job) {
+  if (!job.privacy.enabled) return nullptr;
+  SKERRY_ASSIGN_OR_RETURN(const int64_t charges_max, RoundsWithin(job));
+  const PrivacyEvent event = EventOfRounds(job, 1);
+  return std::make_shared<const BudgetPolicy>(BudgetPolicy{
+      .charges_max = charges_max,
+      .is_charged_at_start = job.privacy.placement == NoisePlacement::kAgent,
+      .noise_multiplier = event.noise_multiplier,
+      .sampling_rate = event.sampling.amplifying_rate(),
+      .steps = event.steps,
+      .colluders = job.secagg.enabled ? job.secagg.colluders : 0,
+      .noisy_survivors = NoisySurvivors(job),
+      .epsilon_after = [job](int64_t charges) { return QuickEpsilonAfter(job, charges); }});
 }
 
 // Makes the newest model from the newest checkpoint and the aggregates after it.
@@ -182,6 +200,11 @@ absl::StatusOr<PreparedRun> PrepareRun(const RunOptions& options, const Roster& 
     job = LoadJob(options.job_path, options.overrides);
   }
   if (!job.ok()) return job.status();
+  if (recorded.has_value() && job->privacy.enabled) {
+    return absl::InvalidArgumentError(
+        "a run with differential privacy cannot be replayed: its noise is not known to anybody");
+  }
+  SKERRY_RETURN_IF_ERROR(CompletePrivacy(*job));
   SKERRY_ASSIGN_OR_RETURN(ParameterLayoutPtr layout, LayoutOf(job->model));
   SKERRY_ASSIGN_OR_RETURN(UpdateEncoding encoding, CheckJob(*job, layout));
 
@@ -205,6 +228,7 @@ absl::StatusOr<PreparedRun> PrepareRun(const RunOptions& options, const Roster& 
   run.policy.model_bytes = run.layout->element_count() * sizeof(float);
   run.policy.upload_bytes = run.encoding.layout().size() * sizeof(RingElement);
   run.policy.scale_bits = static_cast<uint32_t>(run.encoding.scale_bits());
+  SKERRY_ASSIGN_OR_RETURN(run.policy.budget, BudgetOf(run.job));
   if (recorded.has_value()) {
     run.policy.replay = Survivors(*recorded);
     run.replayed_sha256 = recorded->rounds.back().committed.model_sha256;

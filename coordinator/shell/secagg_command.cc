@@ -27,13 +27,13 @@ std::string Table(const GraphParameters& graph, const GraphRequirements& wanted)
       "\n"
       "A random graph leaks with a probability of at most 2^-{} and cannot be unmasked with one "
       "of\n"
-      "at most 2^-{}. For planning: this build runs the complete graph, of up to {} nodes.\n",
+      "at most 2^-{}. Jobs ask for 2^-{} and use the complete graph for up to {} nodes.\n",
       wanted.nodes, wanted.corrupt, wanted.dropout,
       wanted.adversary == Adversary::kSemiHonest
           ? "semi_honest: the coordinator follows the protocol and reads along"
           : "semi_malicious: the coordinator draws the graph honestly and cheats afterwards",
       IsComplete(graph, wanted.nodes) ? "complete" : "harary", graph.degree, graph.threshold,
-      wanted.security_bits, wanted.failure_bits, kCompleteGraphNodesMax);
+      wanted.security_bits, wanted.failure_bits, kGraphSecurityBits, kCompleteGraphNodesMax);
 }
 
 }  // namespace

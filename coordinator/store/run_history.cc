@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "common/base/status.h"
+#include "coordinator/store/privacy_ledger.h"
 #include "coordinator/store/schema.h"
 #include "coordinator/store/sqlite.h"
 
@@ -157,6 +158,7 @@ absl::StatusOr<RunHistory> ReadRunHistory(const std::string& run_dir) {
   SKERRY_RETURN_IF_ERROR(ReadRounds(database, history));
   SKERRY_RETURN_IF_ERROR(ReadEvaluations(database, history));
   SKERRY_RETURN_IF_ERROR(ReadEvents(database, history));
+  SKERRY_ASSIGN_OR_RETURN(history.charges, ReadCharges(database));
   SKERRY_RETURN_IF_ERROR(ReadCheckpoints(database, history));
   return history;
 }

@@ -64,6 +64,7 @@ struct RunHistory {
   std::vector<RoundHistory> rounds;      // committed, 1 first
   std::optional<RoundStarted> open_round;
   std::map<uint64_t, EvaluationRecorded> evaluations;            // by version
+  std::vector<BudgetCharged> charges;                            // the privacy ledger
   std::vector<TimedEvent> events;                                // as they happened
   std::vector<std::pair<RoundId, CheckpointFiles>> checkpoints;  // that are kept, oldest first
 };

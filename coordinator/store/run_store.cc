@@ -14,6 +14,7 @@
 #include "common/base/status.h"
 #include "common/tensor/safetensors.h"
 #include "coordinator/store/checkpoint.h"
+#include "coordinator/store/privacy_ledger.h"
 #include "coordinator/store/schema.h"
 
 namespace skerry {
@@ -213,6 +214,9 @@ absl::Status RunStore::Write(const Record& record, int64_t wall_unix_ms) {
     return WriteStarted(*started, wall_unix_ms);
   }
   if (const auto* session = std::get_if<SessionStored>(&record)) return WriteSession(*session);
+  if (const auto* charge = std::get_if<BudgetCharged>(&record)) {
+    return AppendCharge(database_, *charge, wall_unix_ms);
+  }
   if (const auto* committed = std::get_if<RoundCommitted>(&record)) {
     return WriteCommitted(*committed, wall_unix_ms);
   }
@@ -407,6 +411,9 @@ absl::StatusOr<RestoredStore> RunStore::Restore() {
   if (restored.run.open_round.has_value()) {
     SKERRY_ASSIGN_OR_RETURN(restored.run.session, ReadSession(*restored.run.open_round));
   }
+
+  SKERRY_ASSIGN_OR_RETURN(const std::vector<BudgetCharged> charges, ReadCharges(database_));
+  restored.run.charge_count = static_cast<int64_t>(charges.size());
 
   SKERRY_ASSIGN_OR_RETURN(rows, database_.Prepare("SELECT status, initial_sha256 FROM run"));
   SKERRY_RETURN_IF_ERROR(rows.Step().status());

@@ -96,13 +96,27 @@ CREATE TABLE IF NOT EXISTS secagg_session (  -- of the open round, as far as it 
   attempt          INTEGER NOT NULL,
   state            BLOB NOT NULL             -- skerry.proto.SessionState
 );
+CREATE TABLE IF NOT EXISTS privacy_ledger (  -- rows are never changed
+  id               INTEGER PRIMARY KEY,
+  round            INTEGER NOT NULL,
+  attempt          INTEGER NOT NULL,
+  noise_multiplier REAL NOT NULL,
+  noise_realised   REAL NOT NULL,
+  sampling_rate    REAL NOT NULL,
+  steps            INTEGER NOT NULL,
+  survivors        INTEGER NOT NULL,
+  epsilon_spent    REAL NOT NULL,            -- an upper bound after this row
+  unix_ms          INTEGER NOT NULL,
+  hash             TEXT NOT NULL             -- of this row and the hash before it
+);
 )sql";
 
-constexpr std::array<std::pair<RunStatus, std::string_view>, 4> kRunStatuses = {{
+constexpr std::array<std::pair<RunStatus, std::string_view>, 5> kRunStatuses = {{
     {RunStatus::kRunning, "running"},
     {RunStatus::kCompleted, "completed"},
     {RunStatus::kFailed, "failed"},
     {RunStatus::kInterrupted, "interrupted"},
+    {RunStatus::kBudgetExhausted, "budget_exhausted"},
 }};
 
 absl::StatusOr<int64_t> Pragma(SqliteDatabase& database, const char* name) {

@@ -76,6 +76,79 @@ TEST_F(CommandLineTest, JobThatAsksForWhatCannotBeGivenIsRefusedAndNothingIsStar
   }
 }
 
+nlohmann::json Accountant(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), {CoordinatorProgram(), "privacy"});
+  arguments.emplace_back("--json");
+  Subprocess command(std::move(arguments));
+  EXPECT_EQ(command.WaitForExit(), 0) << command.standard_error();
+  return nlohmann::json::parse(command.standard_output());
+}
+
+// Published: 256 of 60,000, 1.1, 14,062 steps give 2.382 by PLD and 2.597 by RDP.
+TEST_F(CommandLineTest, PrivacyGivesEpsilonForNoiseAndNoiseForEpsilon) {
+  const std::vector<std::string> sgd = {"--sampling-rate", "0.0042666667", "--steps",
+                                        "14062",           "--delta",      "1e-5"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.end(), sgd.begin(), sgd.end());
+    return Accountant(more);
+  };
+  const nlohmann::json tight = with({"--noise-multiplier", "1.1"});
+  EXPECT_NEAR(tight["epsilon"].get<double>(), 2.382, 0.024);
+  EXPECT_EQ(tight["accountant"], "pld");
+  EXPECT_EQ(tight["adjacency"], "add_remove");
+  EXPECT_EQ(tight["steps"], 14062);
+  EXPECT_EQ(tight["delta"], 1e-5);
+  const nlohmann::json rdp = with({"--noise-multiplier", "1.1", "--accountant", "rdp"});
+  EXPECT_NEAR(rdp["epsilon"].get<double>(), 2.597, 0.03);
+
+  const nlohmann::json noise = with({"--epsilon", "2.382"});
+  EXPECT_NEAR(noise["noise_multiplier"].get<double>(), 1.1, 0.01);
+
+  const nlohmann::json exact = Accountant(
+      {"--noise-multiplier", "3", "--sampling-rate", "1", "--steps", "30", "--delta", "1e-6"});
+  EXPECT_NEAR(exact["epsilon"].get<double>(), 9.85505, 1e-4);
+  EXPECT_EQ(exact["accountant"], "analytic");
+}
+
+TEST_F(CommandLineTest, PrivacySaysWhyARequestIsImpossible) {
+  const std::vector<std::vector<std::string>> requests = {
+      {"--sampling-rate", "0.1", "--steps", "10", "--delta", "1e-5"},
+      {"--noise-multiplier", "1", "--epsilon", "2", "--sampling-rate", "0.1", "--steps", "10",
+       "--delta", "1e-5"},
+      {"--noise-multiplier", "1", "--sampling-rate", "0.1", "--steps", "0", "--delta", "1e-5"},
+      {"--noise-multiplier", "1", "--sampling-rate", "1.1", "--steps", "10", "--delta", "1e-5"},
+      {"--noise-multiplier", "1", "--sampling-rate", "0.1", "--steps", "10", "--delta", "0"},
+      {"--noise-multiplier", "-1", "--sampling-rate", "0.1", "--steps", "10", "--delta", "1e-5"},
+      {"--epsilon", "0", "--sampling-rate", "0.1", "--steps", "10", "--delta", "1e-5"},
+      {"--noise-multiplier", "1", "--sampling-rate", "0.1", "--steps", "10", "--delta", "1e-5",
+       "--accountant", "analytic"}};
+  for (std::vector<std::string> request : requests) {
+    request.insert(request.begin(), {CoordinatorProgram(), "privacy"});
+    Subprocess command(request);
+    EXPECT_EQ(command.WaitForExit(), 2) << fmt::format("{}", fmt::join(request, " "));
+    EXPECT_EQ(command.standard_output(), "");
+    EXPECT_FALSE(command.standard_error().empty());
+  }
+}
+
+TEST_F(CommandLineTest, CheckSaysWhatAPrivateJobPromisesAndIsReadBack) {
+  Subprocess check = Check(
+      "version: 1\nmodel: {name: cnn_small}\ndata: {id: fashion, dataset: fashion_mnist, "
+      "partition: {scheme: iid}}\nround: {count: 600, nodes: 8, quorum: 7}\n"
+      "privacy: {enabled: true, placement: distributed, epsilon: 2.0, clip_norm: 0.1, records: "
+      "60000, sampling: {rate: 0.0341333}}\n"
+      "secagg: {enabled: true, colluders: 1, dropout_tolerance: 1, min_survivors: 7}\n");
+  ASSERT_EQ(check.WaitForExit(), 0) << check.standard_error();
+  EXPECT_THAT(check.standard_output(),
+              AllOf(HasSubstr("noise multiplier 1.86"), HasSubstr("1.155 times a trusted"),
+                    HasSubstr("600 noisy steps"), HasSubstr("(2, 1e-05)-differentially"),
+                    HasSubstr("private for each single")));
+
+  Subprocess again = Check(check.standard_output());
+  ASSERT_EQ(again.WaitForExit(), 0) << again.standard_error();
+  EXPECT_EQ(again.standard_output(), check.standard_output());
+}
+
 Subprocess SparseGraph(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), {CoordinatorProgram(), "secagg"});
   return Subprocess(std::move(arguments));

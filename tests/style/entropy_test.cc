@@ -11,14 +11,16 @@ namespace {
 
 const std::regex kSeedable(
     R"(std::(mt19937|minstd_rand|ranlux|knuth_b|default_random_engine|random_device|rand\b|srand))"
-    R"(|torch::(rand|normal|manual_seed)|at::(rand|normal)|common/base/rng\.h|\bRng\b)");
+    R"(|(torch|at)::(rand|normal|bernoulli|manual_seed)|common/base/rng\.h|\bRng\b)");
 
 TEST(EntropyTest, CryptographyMasksAndNoiseKnowNoSeedableGenerator) {
   size_t line_count = 0;
   for (const SourceFile& source : ReadSources({"common"})) {
     const bool is_protecting = source.path.starts_with("common/crypto/") ||
                                source.path.starts_with("common/secagg/") ||
-                               source.path.starts_with("common/privacy/");
+                               source.path.starts_with("common/privacy/") ||
+                               source.path.starts_with("common/ml/private_") ||
+                               source.path.starts_with("common/ml/grid_noise");
     if (!is_protecting) continue;
     for (size_t i = 0; i < source.lines.size(); ++i, ++line_count) {
       const std::string& line = source.lines[i];

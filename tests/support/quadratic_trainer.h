@@ -66,7 +66,7 @@ class QuadraticTrainer {
   absl::StatusOr<std::vector<float>> Apply(std::span<const RingElement> sum,
                                            std::span<const float> model) const {
     std::vector<float> next(dimension_);
-    SKERRY_RETURN_IF_ERROR(DecodeSum(encoding_, sum, next).status());
+    SKERRY_RETURN_IF_ERROR(DecodeSum(encoding_, sum, /*update_count=*/1, next).status());
     for (size_t i = 0; i < dimension_; ++i) next[i] += model[i];
     return next;
   }

@@ -22,8 +22,18 @@ void EvaluateIfDue(RoundData& data, Outbox& out) {
   out.work.emplace_back(EvaluateWork{.version = version});
 }
 
+Phase EndWithinBudget(RoundData& data, Instant now, Outbox& out) {
+  const ModelVersion version(data.last_committed.value());
+  if (version.value() > 0 && version > data.last_evaluated && !data.evaluation_outstanding) {
+    data.evaluation_outstanding = version;
+    out.work.emplace_back(EvaluateWork{.version = version});
+  }
+  return Settle(Evaluating{}, data, now, out);
+}
+
 Phase Settle(Evaluating&& phase, RoundData& data, Instant, Outbox& out) {
   if (data.evaluation_outstanding) return std::move(phase);
+  if (data.last_committed.value() < RoundCount(data.policy)) return Exhaust(data, out);
   return Complete(data, out);
 }
 

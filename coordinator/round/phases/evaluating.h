@@ -15,6 +15,9 @@ struct Evaluating {};
 // recorded.
 void EvaluateIfDue(RoundData& data, Outbox& out);
 
+// The privacy budget bears no further release: the last model is evaluated, then the run ends.
+Phase EndWithinBudget(RoundData& data, Instant now, Outbox& out);
+
 Phase Settle(Evaluating&& phase, RoundData& data, Instant now, Outbox& out);
 
 }  // namespace skerry

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "coordinator/round/notices.h"
 #include "coordinator/round/phases.h"
 
@@ -19,6 +21,15 @@ Phase End(RunStatus status, std::string detail, RoundData& data, Outbox& out) {
 Phase Complete(RoundData& data, Outbox& out) {
   SendJobEnd(data, /*completed=*/true, "", out);
   return End(RunStatus::kCompleted, "", data, out);
+}
+
+Phase Exhaust(RoundData& data, Outbox& out) {
+  SendJobEnd(data, /*completed=*/true, "", out);
+  return End(RunStatus::kBudgetExhausted,
+             fmt::format("the privacy budget is spent after {} of {} rounds: {} releases were "
+                         "charged, attempts that failed included",
+                         data.last_committed.value(), RoundCount(data.policy), data.charge_count),
+             data, out);
 }
 
 Phase Fail(std::string detail, RoundData& data, Outbox& out) {

@@ -14,6 +14,8 @@ struct Finished {};
 
 // All planned rounds are committed.
 Phase Complete(RoundData& data, Outbox& out);
+// The privacy budget is spent before all planned rounds were: a clean end.
+Phase Exhaust(RoundData& data, Outbox& out);
 // The run cannot go on. What is durable stays, so it can be resumed.
 Phase Fail(std::string detail, RoundData& data, Outbox& out);
 // Asked to stop. Agents are not told that the job ends: they keep their uploads for the restart.

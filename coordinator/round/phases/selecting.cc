@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "common/protocol/codec.h"
+#include "coordinator/round/budget.h"
 #include "coordinator/round/key_exchange.h"
 #include "coordinator/round/notices.h"
 #include "coordinator/round/phases.h"
@@ -39,6 +40,7 @@ uint32_t Size(size_t count) { return static_cast<uint32_t>(count); }
 Phase BeginRound(RoundData& data, Instant now, Outbox& out) {
   const RoundPolicy& policy = data.policy;
   const RoundId round(data.last_committed.value() + 1);
+  if (IsBudgetSpent(data)) return EndWithinBudget(data, now, out);
   if (!data.is_replay() && data.roster.size() < static_cast<size_t>(policy.round.quorum)) {
     return Selecting{.since = now};
   }
@@ -51,6 +53,7 @@ Phase BeginRound(RoundData& data, Instant now, Outbox& out) {
                                    static_cast<size_t>(InvitedCount(policy.round)));
   }
   out.persist.emplace_back(started);
+  ChargeStart(started.round, started.attempt, data, out);
   return ReopenRound(started, data, now, out);
 }
 

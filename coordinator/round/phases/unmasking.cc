@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "common/protocol/limits.h"
+#include "coordinator/round/budget.h"
 #include "coordinator/round/key_exchange.h"
 #include "coordinator/round/notices.h"
 #include "coordinator/round/phases.h"
@@ -65,6 +66,9 @@ void AskAll(const RoundData& data, Outbox& out) {
 void AskForShares(RoundData& data, Instant now, Outbox& out) {
   data.secagg->CloseSignatures();
   data.session_stage_since = now;
+  // Once the request is durable it is asked again after any restart, so it is charged together with
+  // that, and once.
+  ChargeOpening(data.secagg->survivor_count(), data, out);
   StoreSession(data, out);
   AskAll(data, out);
 }
@@ -135,10 +139,12 @@ Phase AbortAttempt(std::string detail, RoundData& data, Instant now, Outbox& out
                             data.round.value(), protocol::kRoundAttemptsMax, detail),
                 data, out);
   }
+  if (IsBudgetSpent(data)) return EndWithinBudget(data, now, out);
   RoundStarted started{
       .round = data.round, .attempt = AttemptId(data.attempt.value() + 1), .invited = {}};
   for (const auto& [node, participant] : data.participants) started.invited.push_back(node);
   out.persist.emplace_back(started);
+  ChargeStart(started.round, started.attempt, data, out);
   return ReopenRound(started, data, now, out);
 }
 

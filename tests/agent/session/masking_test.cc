@@ -30,8 +30,10 @@ SessionOptions MaskedOptions() {
 
 class MaskingTest : public testing::Test {
  protected:
-  MaskingTest() : agent(MaskedOptions()) {
+  explicit MaskingTest(const SessionOptions& options = MaskedOptions(), PrivacyConfig privacy = {})
+      : agent(options) {
     agent.roster_size = 3;
+    agent.job.privacy = privacy;
     agent.job.round = {.count = 5, .nodes = 3, .quorum = 2};
     agent.job.secagg = {.enabled = true, .colluders = 0, .dropout_tolerance = 1};
     agent.BecomeActive();
@@ -138,6 +140,24 @@ class MaskingTest : public testing::Test {
   }
 
   SessionHarness agent;
+};
+
+// The same with noise for whole nodes in the sum.
+class PrivateMaskingTest : public MaskingTest {
+ protected:
+  PrivateMaskingTest()
+      : MaskingTest(PrivateOptions(), {.enabled = true,
+                                       .unit = PrivacyUnit::kClient,
+                                       .epsilon = 8.0,
+                                       .noise_multiplier = 4.0,
+                                       .placement = NoisePlacement::kDistributed,
+                                       .sampling = {.scheme = SamplingScheme::kFixed}}) {}
+
+  static SessionOptions PrivateOptions() {
+    SessionOptions options = MaskedOptions();
+    options.policy.epsilon_total.reset();
+    return options;
+  }
 };
 
 TEST_F(MaskingTest, UpdateWaitsForItsMasksAndLeavesMaskedOnly) {
@@ -261,6 +281,58 @@ TEST_F(MaskingTest, FourthAttemptAtARoundIsRefused) {
 
   EXPECT_THAT(agent.Sent(Envelope::kKeyAdvert), IsEmpty());
   EXPECT_EQ(Failures(), std::vector(3, proto::REJECT_REASON_POLICY));
+}
+
+// A private, masked job pays when the masked update is there, not while it waits for its masks.
+TEST_F(PrivateMaskingTest, MaskedUpdatesAreChargedBeforeTheyCanBeOffered) {
+  GiveTask(1);
+  SecAggServer server = Server(1);
+  ExchangeKeys(server);
+  agent.Hear(DeliveryMessage(server));
+  FinishTrainings();
+  EXPECT_THAT(agent.out.persist, IsEmpty());
+
+  FinishMaskings();
+
+  ASSERT_THAT(agent.out.persist, SizeIs(3));
+  for (const Charge& charge : agent.out.persist) {
+    EXPECT_EQ(charge.unit, PrivacyUnit::kClient);
+    EXPECT_EQ(charge.event.noise_multiplier, 4.0);
+    EXPECT_EQ(charge.event.sampling.amplifying_rate(), 1.0);
+    EXPECT_EQ(charge.event.steps, 1);
+  }
+  EXPECT_THAT(agent.PullAll(), SizeIs(3));
+}
+
+// What RoundWhoseUpdateWasMaskedIsNeverBegunAgain is within a process, the ledger is beyond it.
+TEST_F(PrivateMaskingTest, RestartedProcessTakesNoPartInARoundThatItHasPaidFor) {
+  GiveTask(1);
+  SecAggServer server = Server(1);
+  ExchangeKeys(server);
+  agent.Hear(DeliveryMessage(server));
+  FinishTrainings();
+  FinishMaskings();
+  SessionOptions options = PrivateOptions();
+  for (const Charge& charge : agent.out.persist) options.spent.Add(charge);
+  SessionHarness restarted(options);
+  restarted.roster_size = 3;
+  restarted.job = agent.job;
+  restarted.BecomeActive();
+
+  restarted.Task(1, kNodes);
+
+  EXPECT_THAT(restarted.Sent(Envelope::kKeyAdvert), IsEmpty());
+  EXPECT_THAT(restarted.Works<TrainWork>(), IsEmpty());
+  const std::vector<Envelope> failures = restarted.Sent(Envelope::kNodeFailure);
+  ASSERT_THAT(failures, SizeIs(3));
+  for (const Envelope& sent : failures) {
+    EXPECT_EQ(sent.node_failure().reason(), proto::REJECT_REASON_POLICY);
+  }
+  restarted.out = {};
+  Envelope retry = restarted.TaskMessage(1, kNodes);
+  retry.mutable_round_task()->set_attempt(2);
+  restarted.Hear(retry, restarted.model_bytes());  // it will pay for itself
+  EXPECT_THAT(restarted.Sent(Envelope::kKeyAdvert), SizeIs(3));
 }
 
 TEST_F(MaskingTest, NodeWithoutTheSessionSaysThatItCannotHelp) {

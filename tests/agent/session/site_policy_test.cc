@@ -198,5 +198,80 @@ TEST(SitePolicyTest, EveryWeakParameterIsNamedAtOnce) {
                              HasSubstr("cohort_min"))));
 }
 
+// ---- differential privacy ----------------------------------------------------------------------
+
+JobConfig PrivateJob() {
+  JobConfig job = PlainJob();
+  job.privacy = {.enabled = true,
+                 .epsilon = 2.0,
+                 .noise_multiplier = 1.5,
+                 .delta = 1e-5,
+                 .clip_norm = 1.0,
+                 .records = 1000,
+                 .sampling = {}};
+  return job;
+}
+
+TEST(SitePolicyTest, PrivacyIsAskedForOnlyIfTheSiteSaysSo) {
+  SitePolicyConfig policy = PlainPolicy();
+  EXPECT_OK(CheckSitePolicy(policy, PlainJob(), kFacts));
+
+  policy.require_privacy = true;
+
+  EXPECT_THAT(CheckSitePolicy(policy, PlainJob(), kFacts),
+              StatusIs(absl::StatusCode::kPermissionDenied, HasSubstr("policy.require_privacy")));
+  EXPECT_OK(CheckSitePolicy(policy, PrivateJob(), kFacts));
+}
+
+TEST(SitePolicyTest, AnEpsilonAboveTheSitesIsRefusedWithBothNumbers) {
+  SitePolicyConfig policy = PlainPolicy();
+  policy.epsilon_max = 2.0;
+  EXPECT_OK(CheckSitePolicy(policy, PrivateJob(), kFacts));
+
+  policy.epsilon_max = 1.9;
+
+  EXPECT_THAT(CheckSitePolicy(policy, PrivateJob(), kFacts),
+              StatusIs(absl::StatusCode::kPermissionDenied,
+                       HasSubstr("privacy.epsilon is 2, policy.epsilon_max allows 1.9")));
+}
+
+// An epsilon at a larger delta is not the epsilon that the site limits.
+TEST(SitePolicyTest, ADeltaAboveTheSitesIsRefusedUnlessTheSiteLimitsNothing) {
+  JobConfig job = PrivateJob();
+  job.privacy.delta = 2e-5;
+  SitePolicyConfig policy = PlainPolicy();
+  EXPECT_THAT(CheckSitePolicy(policy, job, kFacts),
+              StatusIs(absl::StatusCode::kPermissionDenied,
+                       HasSubstr("privacy.delta is 2e-05, policy.delta_total allows 1e-05")));
+
+  policy.epsilon_total.reset();
+  EXPECT_OK(CheckSitePolicy(policy, job, kFacts));
+
+  policy.epsilon_max = 5.0;
+  EXPECT_THAT(CheckSitePolicy(policy, job, kFacts), StatusIs(absl::StatusCode::kPermissionDenied));
+  policy.delta_total = 2e-5;
+  EXPECT_OK(CheckSitePolicy(policy, job, kFacts));
+}
+
+TEST(SitePolicyTest, AClipNormAboveTheSitesIsRefused) {
+  SitePolicyConfig policy = PlainPolicy();
+  policy.clip_norm_max = 1.0;
+  EXPECT_OK(CheckSitePolicy(policy, PrivateJob(), kFacts));
+
+  policy.clip_norm_max = 0.5;
+
+  EXPECT_THAT(CheckSitePolicy(policy, PrivateJob(), kFacts),
+              StatusIs(absl::StatusCode::kPermissionDenied,
+                       HasSubstr("privacy.clip_norm is 1, policy.clip_norm_max allows 0.5")));
+}
+
+TEST(SitePolicyTest, LimitsOfNoiseDoNotConcernAJobWithoutPrivacy) {
+  SitePolicyConfig policy = PlainPolicy();
+  policy.epsilon_max = 0.1;
+  policy.clip_norm_max = 0.1;
+
+  EXPECT_OK(CheckSitePolicy(policy, PlainJob(), kFacts));
+}
+
 }  // namespace
 }  // namespace skerry

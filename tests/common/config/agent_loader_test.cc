@@ -43,6 +43,12 @@ TEST(AgentLoaderTest, SmallestAgentTakesTheSafeDefaults) {
   EXPECT_EQ(agent.policy.cohort_min, 5);
   EXPECT_EQ(agent.policy.survivors_min, 3);
   EXPECT_EQ(agent.policy.colluders_min, std::nullopt);  // follows the roster
+  EXPECT_FALSE(agent.policy.require_privacy);
+  EXPECT_EQ(agent.policy.epsilon_max, std::nullopt);
+  EXPECT_EQ(agent.policy.epsilon_total, 10.0);
+  EXPECT_EQ(agent.policy.delta_total, 1e-5);
+  EXPECT_EQ(agent.policy.clip_norm_max, std::nullopt);
+  EXPECT_EQ(agent.ledger, std::nullopt);  // beside the keys
 }
 
 TEST(AgentLoaderTest, EveryKeyReachesItsField) {
@@ -57,7 +63,9 @@ nodes:
 device: cuda:1
 resources: {workers: 2, threads_per_worker: 3, upload_memory_mb: 4, spool: /var/tmp}
 policy: {allow_plain: true, cohort_min: 3, survivors_min: 4, colluders_min: 1, rounds_max: 9,
-         local_epochs_max: 2, models: [mlp, layers]}
+         local_epochs_max: 2, models: [mlp, layers], require_privacy: true, epsilon_max: 2.5,
+         epsilon_total: 8, delta_total: 1.0e-6, clip_norm_max: 1.5}
+ledger: /var/lib/skerry/spent.jsonl
 )",
                                                            "agent.yaml"));
 
@@ -81,7 +89,13 @@ policy: {allow_plain: true, cohort_min: 3, survivors_min: 4, colluders_min: 1, r
                                             .colluders_min = 1,
                                             .rounds_max = 9,
                                             .local_epochs_max = 2,
-                                            .models = {ModelName::kMlp, ModelName::kLayers}}));
+                                            .models = {ModelName::kMlp, ModelName::kLayers},
+                                            .require_privacy = true,
+                                            .epsilon_max = 2.5,
+                                            .epsilon_total = 8.0,
+                                            .delta_total = 1e-6,
+                                            .clip_norm_max = 1.5}));
+  EXPECT_EQ(agent.ledger, "/var/lib/skerry/spent.jsonl");
 }
 
 TEST(AgentLoaderTest, EmptyFileMissesTheRequiredSections) {
@@ -172,13 +186,23 @@ TEST(AgentLoaderTest, RangesAndWordsAreChecked) {
        {"resources.workers=0", "resources.threads_per_worker=0", "resources.upload_memory_mb=-1",
         "policy.cohort_min=0", "policy.survivors_min=0", "policy.survivors_min=100001",
         "policy.colluders_min=-1", "policy.colluders_min=null", "policy.rounds_max=0",
-        "policy.local_epochs_max=-1"}) {
+        "policy.local_epochs_max=-1", "policy.epsilon_max=0", "policy.epsilon_total=0",
+        "policy.epsilon_total=1001", "policy.epsilon_total=none", "policy.delta_total=0",
+        "policy.delta_total=1", "policy.delta_total=null", "policy.clip_norm_max=0",
+        "policy.require_privacy=null"}) {
     EXPECT_THAT(ErrorsWith({override_text}), ElementsAre(HasSubstr(" must be ")));
   }
   EXPECT_THAT(ErrorsWith({"policy.models=[mlp, resnet]"}),
               ElementsAre(HasSubstr("policy.models[1] must be one of mlp, cnn")));
   EXPECT_THAT(ErrorsWith({"policy.alow_plain=true"}),
               ElementsAre(HasSubstr("did you mean allow_plain?")));
+}
+
+TEST(AgentLoaderTest, NullLiftsALimitOfTheBudget) {
+  ASSERT_OK_AND_ASSIGN(const AgentConfig agent,
+                       ParseAgent(kAgent, "agent.yaml", {"policy.epsilon_total=null"}));
+
+  EXPECT_EQ(agent.policy.epsilon_total, std::nullopt);
 }
 
 TEST(AgentLoaderTest, AllErrorsAreReportedAtOnce) {

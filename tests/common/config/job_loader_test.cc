@@ -224,10 +224,13 @@ TEST(JobLoaderTest, LaterOverrideWins) {
   EXPECT_EQ(job.round.count, 5);
 }
 
-TEST(JobLoaderTest, ProtectionThatThisBuildLacksIsRefusedAndNeverIgnored) {
-  EXPECT_THAT(ErrorsWith("privacy: {enabled: true}\n"),
-              ElementsAre(HasSubstr("job.yaml:6: privacy.enabled is true, but this build has no "
-                                    "differential privacy yet and refuses to train")));
+TEST(JobLoaderTest, LocalStepsDoNotApplyToRoundsThatAreSingleSteps) {
+  EXPECT_THAT(ErrorsWith("privacy: {enabled: true, epsilon: 2, records: 60000, placement: "
+                         "distributed}\nsecagg: {enabled: true, colluders: 1, min_survivors: 5}\n"
+                         "training: {local_epochs: 3, batch_size: 32}\n"),
+              ElementsAre(HasSubstr("training.local_epochs only applies to jobs whose rounds are "
+                                    "not single optimiser steps"),
+                          HasSubstr("training.batch_size only applies")));
 }
 
 TEST(JobLoaderTest, CarefulJobBearsAThirdOfItsNodesConspiring) {

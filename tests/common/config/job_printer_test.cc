@@ -230,11 +230,11 @@ encoding:
 privacy:
   enabled: false
   unit: record
-  epsilon: 2
   delta: 1e-05
   adjacency: add_remove
   placement: agent
   clip_norm: 1
+  records: 0
   sampling:
     scheme: poisson
     rate: 0.01

@@ -24,10 +24,12 @@ LayerConfig Plain(LayerKind kind) { return {.kind = kind}; }
 LayerConfig Linear(int64_t out) { return {.kind = LayerKind::kLinear, .out = out}; }
 const LayerConfig kFlatten = Plain(LayerKind::kFlatten);
 
-double NormOf(std::span<const float> values) {
+template <typename Number>
+double NormOf(const std::vector<Number>& values) {
   double square = 0;
-  for (const float value : values)
+  for (const Number value : values) {
     square += static_cast<double>(value) * static_cast<double>(value);
+  }
   return std::sqrt(square);
 }
 
@@ -49,11 +51,13 @@ absl::StatusOr<PrivateGradientResult> Compute(const Setting& setting,
                                               Rng* dropout = nullptr) {
   SKERRY_ASSIGN_OR_RETURN(const std::unique_ptr<PrivateGradient> gradient,
                           PrivateGradient::Create(setting.job.model, setting.job.training.loss, 1));
+  std::function<uint64_t()> words;
+  if (dropout != nullptr) words = [dropout] { return dropout->NextU64(); };
   return gradient->Compute({.parameters = setting.model->values(),
                             .dataset = setting.data,
                             .rows = rows,
                             .clip_norm = clip_norm,
-                            .dropout = dropout});
+                            .dropout = words});
 }
 
 // The gradient of each row's loss by autograd, one after the other, in layout order.
@@ -105,10 +109,8 @@ void ExpectClippedSum(const PrivateGradientResult& result,
       expected[j] += factor * static_cast<double>(gradients[i][j]);
     }
   }
-  std::vector<float> difference(expected.size());
-  for (size_t j = 0; j < expected.size(); ++j) {
-    difference[j] = static_cast<float>(static_cast<double>(result.sum[j]) - expected[j]);
-  }
+  std::vector<double> difference(expected.size());
+  for (size_t j = 0; j < expected.size(); ++j) difference[j] = result.sum[j] - expected[j];
   EXPECT_LT(NormOf(difference), kTolerance * clipped_norms);
 }
 
@@ -265,7 +267,7 @@ TEST_F(PrivateGradientBatchTest, EmptyBatchIsAZeroVector) {
 
   ASSERT_OK_AND_ASSIGN(const PrivateGradientResult result, Compute(setting, {}, 1.0));
 
-  EXPECT_EQ(result.sum, std::vector<float>(setting.model->size()));
+  EXPECT_EQ(result.sum, std::vector<double>(setting.model->size()));
   EXPECT_THAT(result.norms, testing::IsEmpty());
   EXPECT_EQ(result.loss_sum, 0.0);
 }
@@ -299,7 +301,7 @@ TEST_F(PrivateGradientBatchTest, OneObjectComputesTheSameAgainWhateverCameBetwee
         ->sum;
   };
 
-  const std::vector<float> first = compute(200);
+  const std::vector<double> first = compute(200);
   compute(7);
 
   EXPECT_EQ(compute(200), first);

@@ -102,7 +102,8 @@ TEST(UpdateEncodingTest, AllNodesAtTheRangeGiveTheExactSum) {
   EXPECT_EQ(ToSigned(sum[0]), 15 * (1 << 27));
   EXPECT_EQ(ToSigned(sum[1]), -15 * (1 << 27));
   std::vector<float> mean(2);
-  ASSERT_OK_AND_ASSIGN(const DecodedSum decoded, DecodeSum(encoding, sum, mean));
+  ASSERT_OK_AND_ASSIGN(const DecodedSum decoded,
+                       DecodeSum(encoding, sum, /*update_count=*/1, mean));
   EXPECT_EQ(mean, (std::vector<float>{8.0f, -8.0f}));
   EXPECT_EQ(decoded.weight_sum, 1500.0);
   EXPECT_EQ(decoded.clamped_sum, 15.0);
@@ -119,7 +120,8 @@ TEST(UpdateEncodingTest, TheWeightCapFitsExactlyAndOneMoreNodeOrExampleIsRefused
   }
 
   std::vector<float> mean(1);
-  ASSERT_OK_AND_ASSIGN(const DecodedSum decoded, DecodeSum(encoding, sum, mean));
+  ASSERT_OK_AND_ASSIGN(const DecodedSum decoded,
+                       DecodeSum(encoding, sum, /*update_count=*/1, mean));
   EXPECT_EQ(decoded.weight_sum, static_cast<double>(15 * cap));
   EXPECT_EQ(mean[0], 1.0f);
   EXPECT_THAT(UpdateEncoding::Create({1, false}, {16, 8.0, cap}),
@@ -318,7 +320,8 @@ TEST(DecodeSumTest, TheMeanIsWeightedByExamplesUpToTheCap) {
     }
   }
   std::vector<float> mean(kParameters);
-  ASSERT_OK_AND_ASSIGN(const DecodedSum decoded, DecodeSum(encoding, sum, mean));
+  ASSERT_OK_AND_ASSIGN(const DecodedSum decoded,
+                       DecodeSum(encoding, sum, /*update_count=*/1, mean));
 
   EXPECT_EQ(decoded.weight_sum, 261.0);
   // Each node is off by less than one unit of 2^-f in W / weight_sum of the mean, and the mean is
@@ -351,7 +354,7 @@ TEST(DecodeSumTest, ASumWithoutExamplesIsRefused) {
   const auto update = Encode(encoding, {.delta = std::vector<float>{1, 1}, .example_count = 0});
   EXPECT_THAT(std::vector<RingElement>(update.begin(), update.begin() + 2), Each(0u));
   std::vector<float> mean(2);
-  EXPECT_THAT(DecodeSum(encoding, update, mean),
+  EXPECT_THAT(DecodeSum(encoding, update, /*update_count=*/1, mean),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("example")));
 }
 
@@ -360,13 +363,16 @@ TEST(DecodeSumTest, CountsOutOfRangeAreRefused) {
       Encoding(1, {.node_count_max = 2, .range = 1.0, .weight_cap = 50});
   std::vector<float> mean(1);
   std::vector<RingElement> sum = {0, 100, 2};
-  EXPECT_OK(DecodeSum(encoding, sum, mean));
+  EXPECT_OK(DecodeSum(encoding, sum, /*update_count=*/1, mean));
   sum[1] = 101;
-  EXPECT_THAT(DecodeSum(encoding, sum, mean), StatusIs(kInvalid, HasSubstr("expected 0..100")));
+  EXPECT_THAT(DecodeSum(encoding, sum, /*update_count=*/1, mean),
+              StatusIs(kInvalid, HasSubstr("expected 0..100")));
   sum[1] = ToRing(-1);
-  EXPECT_THAT(DecodeSum(encoding, sum, mean), StatusIs(kInvalid, HasSubstr("is -1")));
+  EXPECT_THAT(DecodeSum(encoding, sum, /*update_count=*/1, mean),
+              StatusIs(kInvalid, HasSubstr("is -1")));
   sum = {0, 100, 3};
-  EXPECT_THAT(DecodeSum(encoding, sum, mean), StatusIs(kInvalid, HasSubstr("coordinate 2")));
+  EXPECT_THAT(DecodeSum(encoding, sum, /*update_count=*/1, mean),
+              StatusIs(kInvalid, HasSubstr("coordinate 2")));
 }
 
 TEST(DecodeSumTest, TheClampedCountIsCappedSoThatItCannotWrap) {
@@ -393,7 +399,8 @@ TEST(UpdateMetricsTest, SumsOfSeveralNodesComeBack) {
                    node));
   }
   std::vector<float> mean(1);
-  ASSERT_OK_AND_ASSIGN(const DecodedSum decoded, DecodeSum(encoding, sum, mean));
+  ASSERT_OK_AND_ASSIGN(const DecodedSum decoded,
+                       DecodeSum(encoding, sum, /*update_count=*/1, mean));
   ASSERT_TRUE(decoded.metrics.has_value());
   EXPECT_EQ(decoded.metrics->examples, 8310.0);
   EXPECT_EQ(decoded.metrics->correct, 781.0);
@@ -410,7 +417,8 @@ TEST(UpdateMetricsTest, ANodeBeyondTheCapKeepsItsMeans) {
       encoding,
       {.delta = std::vector<float>{0}, .example_count = 1, .metrics = MetricSums{1000, 800, 2500}});
   std::vector<float> mean(1);
-  ASSERT_OK_AND_ASSIGN(const DecodedSum decoded, DecodeSum(encoding, encoded, mean));
+  ASSERT_OK_AND_ASSIGN(const DecodedSum decoded,
+                       DecodeSum(encoding, encoded, /*update_count=*/1, mean));
   EXPECT_EQ(decoded.metrics->examples, 100.0);
   EXPECT_EQ(decoded.metrics->correct, 80.0);
   EXPECT_NEAR(decoded.metrics->loss_sum, 250.0, 1e-3);
@@ -423,7 +431,7 @@ TEST(UpdateMetricsTest, AllNodesAtTheLargestLossDoNotWrap) {
       Encode(encoding, {.delta = {}, .example_count = 1, .metrics = MetricSums{3e6, 3e6, 1e30}});
   std::vector<RingElement> sum(encoding.layout().size());
   for (int node = 0; node < 1000; ++node) AddInto(sum, encoded);
-  ASSERT_OK_AND_ASSIGN(const DecodedSum decoded, DecodeSum(encoding, sum, {}));
+  ASSERT_OK_AND_ASSIGN(const DecodedSum decoded, DecodeSum(encoding, sum, /*update_count=*/1, {}));
   EXPECT_EQ(decoded.metrics->examples, 2'147'483'000.0);
   // Exact up to double's rounding: the cap is a whole number of units here.
   EXPECT_DOUBLE_EQ(decoded.metrics->loss_sum, 2'147'483'000.0 * kMeanLossMax);
@@ -442,7 +450,7 @@ TEST(UpdateMetricsTest, SmallLossesOfManyNodesAreNotLost) {
         Encode(encoding,
                {.delta = {}, .example_count = 1, .metrics = MetricSums{60, 30, 0.2 * unit}}, node));
   }
-  ASSERT_OK_AND_ASSIGN(const DecodedSum decoded, DecodeSum(encoding, sum, {}));
+  ASSERT_OK_AND_ASSIGN(const DecodedSum decoded, DecodeSum(encoding, sum, /*update_count=*/1, {}));
   // Binomial(10000, 0.2): standard deviation 40.
   EXPECT_NEAR(decoded.metrics->loss_sum / unit, 2000.0, 4 * 40.0);
 }

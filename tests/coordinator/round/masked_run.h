@@ -40,7 +40,9 @@ inline RoundPolicy MaskedPolicy(int nodes) {
 class MaskedRun {
  public:
   explicit MaskedRun(RestoredRun restored = FreshRun(), int nodes = 6)
-      : driver(MaskedPolicy(nodes), RosterOf(nodes), std::move(restored)) {}
+      : MaskedRun(std::move(restored), MaskedPolicy(nodes)) {}
+  MaskedRun(RestoredRun restored, const RoundPolicy& policy)
+      : driver(policy, RosterOf(static_cast<int>(policy.round.nodes)), std::move(restored)) {}
 
   void StartWith(std::vector<int> nodes) {
     driver.Start();

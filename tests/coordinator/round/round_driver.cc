@@ -14,6 +14,10 @@ struct Printer {
     text += fmt::format("session {} {} {}", record.round.value(), record.attempt.value(),
                         record.state.SerializeAsString());
   }
+  void operator()(const BudgetCharged& record) {
+    text += fmt::format("charged {} {} {} {}", record.round.value(), record.attempt.value(),
+                        record.survivors, record.epsilon_spent);
+  }
   void operator()(const RoundCommitted& record) {
     text += fmt::format("committed {} {}", record.round.value(), record.model_sha256);
     for (const ParticipantRecord& participant : record.participants) {

@@ -1,0 +1,122 @@
+#include "common/config/privacy_rules.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "common/config/config_words.h"
+
+namespace skerry {
+namespace {
+
+void CheckUnits(const JobConfig& job, ConfigDiagnostics& diagnostics) {
+  const PrivacyConfig& privacy = job.privacy;
+  if (privacy.unit == PrivacyUnit::kRecord && privacy.records < 1) {
+    diagnostics.Add("privacy.records",
+                    "is missing: say how many training records all nodes have together. It must be "
+                    "a public number, because it decides which delta protects anybody");
+    return;
+  }
+  const int64_t units = UnitCount(job);
+  if (privacy.delta * static_cast<double>(units) < 1.0) return;
+  diagnostics.Add(
+      "privacy.delta",
+      fmt::format("must be below 1 / {} ({:.3g}), got {:.3g}: with so large a delta one of the {} "
+                  "{} may be published outright. A tenth of that is usual",
+                  units, 1.0 / static_cast<double>(units), privacy.delta, units,
+                  privacy.unit == PrivacyUnit::kRecord ? "records" : "nodes"));
+}
+
+void CheckPlacement(const JobConfig& job, ConfigDiagnostics& diagnostics) {
+  const PrivacyConfig& privacy = job.privacy;
+  if (privacy.placement == NoisePlacement::kCoordinator) {
+    diagnostics.Add("privacy.placement",
+                    "coordinator is not in this version: with distributed nobody has to trust the "
+                    "coordinator with the noise");
+    return;
+  }
+  if (privacy.unit == PrivacyUnit::kClient && privacy.placement == NoisePlacement::kAgent) {
+    diagnostics.Add("privacy.placement",
+                    "agent protects records, not whole nodes: set it to distributed, or "
+                    "privacy.unit to record");
+    return;
+  }
+  if (privacy.placement != NoisePlacement::kDistributed) return;
+  if (!job.secagg.enabled) {
+    diagnostics.Add("privacy.placement",
+                    "distributed adds a share of the noise at each node, which protects only the "
+                    "sum: set secagg.enabled to true, or placement to agent");
+    return;
+  }
+  if (job.secagg.min_survivors <= job.secagg.colluders) {
+    diagnostics.Add("secagg.min_survivors",
+                    fmt::format("is {}, but {} of the survivors may conspire and know their own "
+                                "noise: raise it above secagg.colluders, as far as drop-outs allow",
+                                job.secagg.min_survivors, job.secagg.colluders));
+  }
+}
+
+void CheckSampling(const JobConfig& job, ConfigDiagnostics& diagnostics) {
+  const bool is_record = job.privacy.unit == PrivacyUnit::kRecord;
+  const bool is_fixed = job.privacy.sampling.scheme == SamplingScheme::kFixed;
+  if (is_record && is_fixed) {
+    diagnostics.Add("privacy.sampling.scheme",
+                    "fixed has no guarantee for records: batches of a fixed size are not Poisson "
+                    "samples, and their privacy is not what the formulas say. Use poisson");
+  }
+  if (!is_record && !is_fixed) {
+    diagnostics.Add(
+        "privacy.sampling.scheme",
+        "poisson needs secret cohorts for unit client, which are not in this version: "
+        "the coordinator sees who takes part. Use fixed, which claims no amplification");
+  }
+}
+
+void CheckRest(const JobConfig& job, ConfigDiagnostics& diagnostics) {
+  if (!job.privacy.epsilon && !job.privacy.noise_multiplier) {
+    diagnostics.Add("privacy.epsilon",
+                    "is missing: give epsilon, or noise_multiplier, from which it follows");
+  }
+  if (job.evaluation.on_nodes) {
+    diagnostics.Add("evaluation.on_nodes",
+                    "is true, but metrics of the nodes' data are not in the privacy budget: set it "
+                    "to false; the coordinator's own test set is not affected");
+  }
+  if (job.strategy.name == StrategyName::kFedProx) {
+    diagnostics.Add("strategy.name", "fedprox changes local steps, which privacy prescribes");
+  }
+}
+
+}  // namespace
+
+int64_t UnitCount(const JobConfig& job) {
+  return job.privacy.unit == PrivacyUnit::kRecord ? job.privacy.records : job.round.nodes;
+}
+
+int64_t NoisySurvivors(const JobConfig& job) {
+  if (job.privacy.placement != NoisePlacement::kDistributed) return 1;
+  return std::max<int64_t>(job.secagg.min_survivors - job.secagg.colluders, 1);
+}
+
+int64_t StepsPerRound(const JobConfig& job) {
+  if (job.privacy.placement != NoisePlacement::kAgent) return 1;
+  const double epochs = static_cast<double>(job.training.local_epochs);
+  return std::max<int64_t>(std::llround(epochs / job.privacy.sampling.rate), 1);
+}
+
+void CheckPrivacyRules(const JobConfig& job, ConfigDiagnostics& diagnostics) {
+  if (!job.privacy.enabled) return;
+  if (diagnostics.IsSound({"privacy.delta", "privacy.records", "round.nodes"})) {
+    CheckUnits(job, diagnostics);
+  }
+  if (diagnostics.IsSound({"privacy.placement", "privacy.unit", "secagg"})) {
+    CheckPlacement(job, diagnostics);
+  }
+  if (diagnostics.IsSound({"privacy.sampling", "privacy.unit"})) CheckSampling(job, diagnostics);
+  if (diagnostics.IsSound({"privacy.epsilon", "privacy.noise_multiplier"})) {
+    CheckRest(job, diagnostics);
+  }
+}
+
+}  // namespace skerry

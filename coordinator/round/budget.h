@@ -1,0 +1,18 @@
+// The privacy budget of a run: what is charged, when, and when it is spent.
+#pragma once
+
+#include "coordinator/round/outbox.h"
+#include "coordinator/round/round_data.h"
+
+namespace skerry {
+
+// Whether another release is not covered any more.
+bool IsBudgetSpent(const RoundData& data);
+
+// For updates that are noisy by themselves: charges the attempt that is about to begin.
+void ChargeStart(RoundId round, AttemptId attempt, RoundData& data, Outbox& out);
+
+// For noise that belongs to a sum: charges its opening, with `survivors` in it.
+void ChargeOpening(size_t survivors, RoundData& data, Outbox& out);
+
+}  // namespace skerry

@@ -1,0 +1,99 @@
+#include "common/config/privacy_rules.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "common/config/job_loader.h"
+#include "tests/support/status_matchers.h"
+
+namespace skerry {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+constexpr std::string_view kJob = R"(version: 1
+model: {name: cnn_small}
+data: {id: fashion, dataset: fashion_mnist, partition: {scheme: iid}}
+round: {count: 10, nodes: 8}
+privacy: {enabled: true, epsilon: 2.0, records: 60000}
+)";
+
+std::vector<std::string> Errors(const std::vector<std::string>& overrides) {
+  std::vector<std::string> messages;
+  for (const ConfigError& error : ReadJob(kJob, "job.yaml", overrides).errors) {
+    messages.push_back(error.message);
+  }
+  return messages;
+}
+
+std::vector<std::string> Distributed(std::vector<std::string> more = {}) {
+  more.insert(more.end(), {"privacy.placement=distributed", "secagg.enabled=true",
+                           "secagg.colluders=1", "secagg.dropout_tolerance=1"});
+  return more;
+}
+
+TEST(PrivacyRulesTest, RecordsWithNoiseOnTheNodesNeedNothingElse) {
+  EXPECT_THAT(Errors({}), IsEmpty());
+  EXPECT_THAT(Errors(Distributed({"secagg.min_survivors=7"})), IsEmpty());
+}
+
+TEST(PrivacyRulesTest, OneOfEpsilonAndNoiseIsNeeded) {
+  EXPECT_THAT(Errors({"privacy.epsilon=null", "privacy.noise_multiplier=1.1"}), IsEmpty());
+  EXPECT_THAT(Errors({"privacy.epsilon=null"}),
+              ElementsAre(HasSubstr("privacy.epsilon is missing: give epsilon, or")));
+}
+
+TEST(PrivacyRulesTest, DeltaIsBelowOneOverTheUnits) {
+  EXPECT_THAT(Errors({"privacy.delta=1.6e-5"}), IsEmpty());
+  EXPECT_THAT(Errors({"privacy.delta=1.7e-5"}),
+              ElementsAre(HasSubstr("privacy.delta must be below 1 / 60000")));
+  EXPECT_THAT(Errors({"privacy.records=0"}), ElementsAre(HasSubstr("privacy.records is missing")));
+  EXPECT_THAT(Errors(Distributed({"secagg.min_survivors=7", "privacy.unit=client",
+                                  "privacy.sampling.scheme=fixed", "privacy.delta=0.125"})),
+              ElementsAre(HasSubstr("one of the 8 nodes may be published")));
+}
+
+TEST(PrivacyRulesTest, DeltaZeroAndNegativeEpsilonAreRefused) {
+  EXPECT_THAT(Errors({"privacy.delta=0"}), ElementsAre(HasSubstr("privacy.delta must be")));
+  EXPECT_THAT(Errors({"privacy.epsilon=0"}), ElementsAre(HasSubstr("privacy.epsilon must be")));
+}
+
+TEST(PrivacyRulesTest, SharesOfNoiseNeedASumAndHonestNodes) {
+  EXPECT_THAT(Errors({"privacy.placement=distributed"}),
+              ElementsAre(AllOf(HasSubstr("privacy.placement distributed adds a share"),
+                                HasSubstr("set secagg.enabled to true"))));
+  EXPECT_THAT(Errors(Distributed({"secagg.min_survivors=1"})),
+              ElementsAre(HasSubstr("secagg.min_survivors is 1, but 1 of the survivors may")));
+}
+
+TEST(PrivacyRulesTest, SamplesOfAFixedSizeAreNotCalledPoisson) {
+  EXPECT_THAT(Errors({"privacy.sampling.scheme=fixed"}),
+              ElementsAre(HasSubstr("privacy.sampling.scheme fixed has no guarantee")));
+  EXPECT_THAT(Errors(Distributed({"secagg.min_survivors=7", "privacy.unit=client"})),
+              ElementsAre(HasSubstr("poisson needs secret cohorts")));
+}
+
+TEST(PrivacyRulesTest, WhatCannotProtectIsRefused) {
+  EXPECT_THAT(Errors({"privacy.placement=coordinator"}),
+              ElementsAre(HasSubstr("coordinator is not in this version")));
+  EXPECT_THAT(Errors({"privacy.unit=client", "privacy.sampling.scheme=fixed"}),
+              ElementsAre(HasSubstr("agent protects records, not whole nodes")));
+  EXPECT_THAT(Errors({"evaluation.on_nodes=true"}),
+              ElementsAre(HasSubstr("metrics of the nodes' data are not in the privacy budget")));
+  EXPECT_THAT(Errors({"strategy.name=fedprox"}), ElementsAre(HasSubstr("fedprox changes local")));
+}
+
+TEST(PrivacyRulesTest, StepsOfARoundAreEpochsOverTheRate) {
+  JobConfig job;
+  job.privacy.sampling.rate = 0.00427;
+  job.training.local_epochs = 3;
+  EXPECT_EQ(StepsPerRound(job), 703);
+  job.privacy.placement = NoisePlacement::kDistributed;
+  EXPECT_EQ(StepsPerRound(job), 1);
+}
+
+}  // namespace
+}  // namespace skerry

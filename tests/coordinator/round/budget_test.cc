@@ -1,0 +1,104 @@
+// The privacy budget of a run: charged before anything can be opened, once, and ended cleanly.
+#include "coordinator/round/budget.h"
+
+#include "tests/coordinator/round/masked_run.h"
+
+namespace skerry {
+namespace {
+
+using testing::HasSubstr;
+using testing::SizeIs;
+
+const std::vector<int> kAll = {1, 2, 3, 4, 5, 6};
+
+BudgetPolicy Budget(int64_t charges_max) {
+  return {.charges_max = charges_max,
+          .noise_multiplier = 2.0,
+          .sampling_rate = 0.1,
+          .colluders = 1,
+          .noisy_survivors = 4,
+          .epsilon_after = [](int64_t charges) { return 0.5 * static_cast<double>(charges); }};
+}
+
+RoundPolicy WithBudget(RoundPolicy policy, BudgetPolicy budget) {
+  policy.budget = std::make_shared<const BudgetPolicy>(std::move(budget));
+  return policy;
+}
+
+TEST(BudgetTest, AnOpeningIsChargedInTheTransactionThatMakesItPossible) {
+  MaskedRun run(FreshRun(), WithBudget(MaskedPolicy(6), Budget(3)));
+  run.RunUpTo(kAll, kAll);
+  const Outbox sealed = run.Seal();
+  EXPECT_THAT(Pick<BudgetCharged>(sealed.persist), SizeIs(0));
+
+  const Outbox out = run.Sign(sealed);
+
+  ASSERT_THAT(Pick<BudgetCharged>(out.persist), SizeIs(1));
+  const BudgetCharged charge = Pick<BudgetCharged>(out.persist)[0];
+  EXPECT_EQ(charge.round, RoundId(1));
+  EXPECT_EQ(charge.survivors, 6u);
+  EXPECT_EQ(charge.epsilon_spent, 0.5);
+  EXPECT_EQ(charge.noise_multiplier, 2.0);
+  EXPECT_DOUBLE_EQ(charge.noise_realised, 2.0 * std::sqrt(5.0 / 4.0));
+  ASSERT_THAT(Pick<SessionStored>(out.persist), SizeIs(1));
+  EXPECT_TRUE(Pick<SessionStored>(out.persist)[0].state.has_unmask_request());
+}
+
+TEST(BudgetTest, ARestartAtTheQuestionDoesNotChargeAgain) {
+  MaskedRun run(FreshRun(), WithBudget(MaskedPolicy(6), Budget(3)));
+  run.RunUpTo(kAll, kAll);
+  const Outbox asked = run.Sign(run.Seal());
+  RestoredRun restored = FreshRun();
+  restored.open_round =
+      RoundStarted{.round = RoundId(1), .attempt = AttemptId(1), .invited = RosterOf(6)};
+  restored.session = Pick<SessionStored>(asked.persist)[0].state;
+  restored.charge_count = 1;
+  MaskedRun again(restored, WithBudget(MaskedPolicy(6), Budget(3)));
+  again.clients = std::move(run.clients);
+  const Outbox started = again.driver.Start();
+  EXPECT_THAT(Pick<BudgetCharged>(started.persist), SizeIs(0));
+  for (const int i : kAll) {
+    EXPECT_THAT(Pick<BudgetCharged>(again.Unmask(again.driver.Join(i)).persist), SizeIs(0));
+  }
+
+  EXPECT_EQ(again.phase(), "committing");
+  EXPECT_EQ(again.driver.machine.data().charge_count, 1);
+}
+
+TEST(BudgetTest, TheRunEndsCleanlyWhenTheNextReleaseIsNotCovered) {
+  RestoredRun restored = FreshRun();
+  restored.last_committed = RoundId(1);
+  restored.charge_count = 2;  // an attempt was opened in vain
+  MaskedRun run(restored, WithBudget(MaskedPolicy(6), Budget(2)));
+
+  Outbox out = run.driver.Start();
+
+  ASSERT_THAT(Pick<EvaluateWork>(out.work), SizeIs(1));  // the last model is worth one
+  out = run.driver.Do(EvaluationDone{.result = {.version = ModelVersion(1), .metrics = {}},
+                                     .status = absl::OkStatus()});
+  ASSERT_THAT(Pick<RunEnded>(out.persist), SizeIs(1));
+  EXPECT_EQ(Pick<RunEnded>(out.persist)[0].status, RunStatus::kBudgetExhausted);
+  EXPECT_THAT(Pick<RunEnded>(out.persist)[0].detail, HasSubstr("spent after 1 of 3 rounds"));
+}
+
+TEST(BudgetTest, UpdatesThatAreNoisyThemselvesAreChargedWithTheTask) {
+  BudgetPolicy budget = Budget(2);
+  budget.is_charged_at_start = true;
+  RoundDriver driver(WithBudget(SmallPolicy(), budget), RosterOf(4));
+
+  const Outbox out = driver.Start();
+
+  ASSERT_THAT(Pick<BudgetCharged>(out.persist), SizeIs(1));
+  ASSERT_THAT(Pick<RoundStarted>(out.persist), SizeIs(1));
+  EXPECT_EQ(driver.machine.data().charge_count, 1);
+}
+
+TEST(BudgetTest, WithoutPrivacyNothingIsCharged) {
+  MaskedRun run;
+  run.RunUpTo(kAll, kAll);
+
+  EXPECT_THAT(Pick<BudgetCharged>(run.Sign(run.Seal()).persist), SizeIs(0));
+}
+
+}  // namespace
+}  // namespace skerry
