@@ -24,9 +24,6 @@ constexpr std::array<Node, 5> kFiveNodes = {{{-0.9061798459386640, 0.23692688505
                                              {0.5384693101056831, 0.4786286704993665},
                                              {0.9061798459386640, 0.2369268850561891}}};
 
-// Up to this many times the mass that is cut off, the upper end may be treated with it.
-constexpr double kEndOfCut = 100.0;
-
 // What the cells around the grid points hold: P's mass, and by how much it exceeds Q's mass times
 // exp(loss of the grid point), which is what moving it onto the grid has to correct.
 struct Cells {
@@ -39,7 +36,6 @@ class GridBuilder {
   GridBuilder(const LossPair& pair, double spacing, double tail_mass)
       : pair_(pair),
         spacing_(spacing),
-        tail_mass_(tail_mass),
         low_(pair.LowerPoint(tail_mass)),
         high_(pair.UpperPoint(tail_mass)) {
     grid_.spacing = spacing;
@@ -126,9 +122,8 @@ class GridBuilder {
   // hence below delta. At gamma_i the two tangents differ by the excess of cell i, and the
   // polygon's changes of slope are the masses of Q.
   void MoveOntoGrid() {
-    KeepTangentsPositive();
+    const size_t top = MergeTop();
     const std::vector<double>& excess = cells_.excess;
-    const size_t top = excess.size() - 1;
     const double up = 1.0 / std::expm1(spacing_);      // 1 / (gamma_{i+1} / gamma_i - 1)
     const double down = -1.0 / std::expm1(-spacing_);  // 1 / (1 - gamma_{i-1} / gamma_i)
     grid_.lower.assign(excess.size(), 0.0);
@@ -142,38 +137,31 @@ class GridBuilder {
     MakeConvex(top);
   }
 
-  // The polygon must not fall below zero. T_i(gamma_i) may be negative in two places. At the upper
-  // end, where there is little or nothing above cell i to lift it, cell i and all above it become
-  // one with the cell below. Elsewhere it takes a density that falls by a factor of ten within a
-  // cell; there cell i moves one grid point down: its loss is surely larger, Q's mass stays and
-  // P's, which is cut to it, loses a part of the order of the spacing.
-  void KeepTangentsPositive() {
-    double tangent_above = 0.0;  // T_{i+1}(gamma_{i+1})
-    double q_above = 0.0;        // gamma_{i+1} * Q's mass in the cells above i
-    const double fall = -std::expm1(-spacing_);
-    for (size_t i = cells_.mass.size(); i-- > 0;) {
-      double tangent = cells_.excess[i] + tangent_above + fall * q_above;
-      double q_from = cells_.mass[i] - cells_.excess[i] + (1.0 - fall) * q_above;
-      if (tangent < 0.0 && i > 0) {
-        if (q_from + tangent <= kEndOfCut * tail_mass_) {
-          std::fill(cells_.mass.begin() + static_cast<ptrdiff_t>(i), cells_.mass.end(), 0.0);
-          std::fill(cells_.excess.begin() + static_cast<ptrdiff_t>(i), cells_.excess.end(), 0.0);
-          const double excess = tangent + fall * q_from;  // at gamma_{i-1}
-          cells_.mass[i - 1] += (1.0 - fall) * q_from + excess;
-          cells_.excess[i - 1] += excess;
-          tangent = 0.0;
-          q_from = 0.0;
-        } else {
-          cells_.mass[i - 1] += (cells_.mass[i] - cells_.excess[i]) * (1.0 - fall);
-          tangent -= cells_.excess[i];
-          q_from = (1.0 - fall) * q_above;
-          cells_.mass[i] = 0.0;
-          cells_.excess[i] = 0.0;
-        }
-      }
-      q_above = q_from;
-      tangent_above = tangent;
+  // The polygon must not end below zero, so the cells from the first i with T_i(gamma_i) < 0 on
+  // become one with the cell below. Returns the index of the last cell that is left.
+  size_t MergeTop() {
+    const size_t size = cells_.mass.size();
+    std::vector<double> tangent(size);  // T_i(gamma_i)
+    std::vector<double> q_mass(size);   // gamma_i * Q's mass in the cells from i on
+    double tangent_above = 0.0;
+    double q_above = 0.0;
+    for (size_t i = size; i-- > 0;) {
+      tangent[i] = cells_.excess[i] + tangent_above - std::expm1(-spacing_) * q_above;
+      q_mass[i] = cells_.mass[i] - cells_.excess[i] + std::exp(-spacing_) * q_above;
+      tangent_above = tangent[i];
+      q_above = q_mass[i];
     }
+    const auto negative =
+        std::find_if(tangent.begin(), tangent.end(), [](double value) { return value < 0.0; });
+    if (negative == tangent.begin()) {
+      cells_.mass.assign(size, 0.0);
+      cells_.excess.assign(size, 0.0);
+      return 0;
+    }
+    const auto top = static_cast<size_t>(negative - tangent.begin()) - 1;
+    cells_.excess[top] = tangent[top];
+    cells_.mass[top] = q_mass[top] + tangent[top];
+    return top;
   }
 
   // Replaces the polygon by the convex one below it: a corner of negative mass is cut off by the
@@ -215,7 +203,6 @@ class GridBuilder {
 
   const LossPair& pair_;
   double spacing_;
-  double tail_mass_;
   double low_;
   double high_;
   LossGrid grid_;

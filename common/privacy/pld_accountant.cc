@@ -15,21 +15,16 @@ namespace {
 constexpr double kCutFraction = 1e-4;
 // exp of minus this, as a fraction of delta, may be what wraps around of the tilted distribution.
 constexpr double kWrapExponent = 11.0;
-// Rounding that may change delta by more than this fraction of it calls for extended precision. The
-// first attempt, which often only tells where to look, is spared it as long as it can tell that.
+// Rounding that may change delta by more than this fraction of it calls for extended precision.
 constexpr double kNoiseFraction = 1e-4;
-constexpr double kFirstNoiseFraction = 0.5;
 constexpr double kGridPointsMax = 1 << 20;
 constexpr double kWindowPointsMin = 512.0;
 
-// The gap that the grid is made for, the one that ends the search, and the one that will do if a
-// finer grid does not help.
+// The gap that ends the search at once, and the one that is acceptable at the end of it.
 constexpr double kGapAimed = 5e-4;
 constexpr double kGapAimedAbsolute = 2e-5;
-constexpr double kGapAccepted = 2e-3;
-constexpr double kGapAcceptedAbsolute = 1e-4;
 constexpr double kGapMax = 5e-3;
-constexpr double kGapMaxAbsolute = 2e-4;
+constexpr double kGapMaxAbsolute = 1e-4;
 
 bool IsClose(const EpsilonBounds& bounds, double relative, double absolute) {
   return bounds.upper - bounds.lower <= std::max(relative * bounds.upper, absolute);
@@ -68,26 +63,24 @@ class DirectionSearch {
   EpsilonBounds Find(double irrelevant_below) {
     // A first guess, which may be much too large. It would make the grid too coarse, which the
     // first result corrects.
-    // The cut steps are left out of the moments, hence the smaller delta.
-    double epsilon = std::max(0.0, moments_.RenyiEpsilon(delta_ * (1.0 - 3.0 * kCutFraction)));
+    double epsilon = std::max(0.0, moments_.RenyiEpsilon(delta_));
     EpsilonBounds best{.lower = 0.0, .upper = epsilon};
     if (best.upper <= irrelevant_below) return best;
     double refinement = 1.0;
     for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
       const double gap_before = best.upper - best.lower;
-      const EpsilonBounds found =
-          Compute(epsilon, refinement, attempt == 0 ? kFirstNoiseFraction : kNoiseFraction);
+      const EpsilonBounds found = Compute(epsilon, refinement);
       best.lower = std::max(best.lower, found.lower);
       best.upper = std::min(best.upper, found.upper);
-      if (IsClose(best, kGapAccepted, kGapAcceptedAbsolute)) break;
-      if (best.upper <= irrelevant_below || is_limited_) break;
+      if (IsClose(best, kGapAimed, kGapAimedAbsolute) || best.upper <= irrelevant_below) break;
+      if (is_limited_) break;
       // Once rounding noise or the cut rules, finer grids do not help.
       const bool is_stuck = attempt > 1 && best.upper - best.lower > 0.7 * gap_before;
       if (is_stuck && IsClose(best, kGapMax, kGapMaxAbsolute)) break;
       // The discretisation's part of the gap falls with the square of the spacing.
-      const double accepted = std::max(kGapAccepted * best.upper, kGapAcceptedAbsolute);
+      const double aimed = std::max(kGapAimed * best.upper, kGapAimedAbsolute);
       if (attempt > 0) {
-        refinement *= std::clamp(0.7 * std::sqrt(accepted / (best.upper - best.lower)), 0.05, 0.7);
+        refinement *= std::clamp(0.7 * std::sqrt(aimed / (best.upper - best.lower)), 0.05, 0.7);
       }
       epsilon = best.upper;
     }
@@ -103,7 +96,7 @@ class DirectionSearch {
     return steps;
   }
 
-  EpsilonBounds Compute(double epsilon, double refinement, double noise_fraction) {
+  EpsilonBounds Compute(double epsilon, double refinement) {
     const double tilt = moments_.TiltFor(epsilon);
     // Connect-the-dots adds about spacing^2 / 6 to the variance of a step's loss and the cells of
     // the lower bound take spacing^2 / 12 off. Under the tilt, epsilon moves by half the tilt times
@@ -142,7 +135,7 @@ class DirectionSearch {
                                    .tilted_rate_below = below.rate};
     const ComposedLoss composed(grids, window, Precision::kDouble);
     const EpsilonBounds bounds = BoundsOf(composed);
-    if (composed.NoiseDelta(bounds.upper) < noise_fraction * delta_) return bounds;
+    if (composed.NoiseDelta(bounds.upper) < kNoiseFraction * delta_) return bounds;
     return BoundsOf(ComposedLoss(grids, window, Precision::kExtended));
   }
 

@@ -16,7 +16,7 @@ struct EpsilonBounds {
   double upper = 0.0;
 };
 
-// Bounds that differ by at most 0.5 % of the upper one or 2e-4, whichever is more, and usually by a
+// Bounds that differ by at most 0.5 % of the upper one or 1e-4, whichever is more, and usually by a
 // tenth of that. Only if that would take a grid of more than a million points, which README.md says
 // where, do they differ by more; the upper bound is one all the same. Fails with kInvalidArgument
 // if CheckEvents or CheckDelta does.
