@@ -18,6 +18,7 @@
 #include "common/ml/model.h"
 #include "common/ml/private_gradient.h"
 #include "common/ml/trainer.h"
+#include "tests/bench/median.h"
 
 namespace skerry {
 namespace {
@@ -50,11 +51,6 @@ double Seconds(const std::function<void()>& run) {
   return skerry::Seconds(SystemClock().Now() - begin);
 }
 
-double Median(std::array<double, kRuns> times) {
-  std::sort(times.begin(), times.end());
-  return times[kRuns / 2];
-}
-
 void Measure(const Case& what) {
   JobConfig job;
   job.model.name = what.model;
@@ -79,8 +75,8 @@ void Measure(const Case& what) {
                         .ok());
     }
   };
-  std::array<double, kRuns> plain_seconds{};
-  std::array<double, kRuns> clipped_seconds{};
+  std::vector<double> plain_seconds(kRuns);
+  std::vector<double> clipped_seconds(kRuns);
   plain();
   clipped();
   for (size_t run = 0; run < kRuns; ++run) {

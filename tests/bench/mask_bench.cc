@@ -2,33 +2,20 @@
 // 4 MB (a million parameters). The median of 21 runs.
 //
 //   skerry_mask_bench
-#include <algorithm>
-#include <array>
 #include <cstdio>
 #include <string>
 #include <vector>
 
-#include "common/base/clock.h"
 #include "common/crypto/key_stream.h"
 #include "common/crypto/random_bits.h"
 #include "common/secagg/mask.h"
+#include "tests/bench/median.h"
 
 namespace skerry {
 namespace {
 
 constexpr size_t kWords = 1'000'000;
 constexpr size_t kRuns = 21;
-
-double MedianSeconds(std::span<RingElement> sum, std::span<const MaskKey> masks) {
-  std::array<double, kRuns> times;
-  for (double& seconds : times) {
-    const Instant begin = SystemClock().Now();
-    ApplyMasks(sum, masks);
-    seconds = Seconds(SystemClock().Now() - begin);
-  }
-  std::sort(times.begin(), times.end());
-  return times[kRuns / 2];
-}
 
 }  // namespace
 }  // namespace skerry
@@ -40,7 +27,7 @@ int main() {
   for (const size_t count : {1u, 8u, 64u}) {
     std::vector<MaskKey> masks(count);
     for (MaskKey& mask : masks) mask.key = SystemRandom().DrawSecret(KeyStream::kKeyBytes);
-    const double seconds = MedianSeconds(sum, masks);
+    const double seconds = MedianSeconds(kRuns, [&] { ApplyMasks(sum, masks); });
     const double bytes = static_cast<double>(count * kWords * sizeof(RingElement));
     std::printf("| %zu | %.2f | %.2f |\n", count, seconds * 1e3, bytes / seconds / 1e9);
   }

@@ -18,6 +18,7 @@
 #include "common/config/job_loader.h"
 #include "common/ml/compute.h"
 #include "coordinator/store/run_history.h"
+#include "tests/bench/median.h"
 #include "tests/e2e/deployment.h"
 #include "tests/support/fedavg_reference.h"
 
@@ -25,12 +26,6 @@ namespace skerry {
 namespace {
 
 using Link = Deployment::Link;
-
-double Median(std::vector<double> values) {
-  SKERRY_ASSERT(!values.empty());
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
 
 // 64 images of one class: enough for nodes that do not train.
 std::string TinyImages(const TemporaryDirectory& folder) {

@@ -29,6 +29,7 @@
 #include "common/secagg/mask.h"
 #include "common/secagg/mask_recovery.h"
 #include "common/secagg/shamir.h"
+#include "tests/bench/median.h"
 
 namespace skerry {
 namespace {
@@ -85,17 +86,6 @@ std::string Text(const Bytes& bytes) {
 }
 
 std::string NameOf(size_t node) { return fmt::format("node-{:04}", node); }
-
-double MedianSeconds(const std::function<void()>& run) {
-  std::array<double, kRuns> times{};
-  for (double& seconds : times) {
-    const Instant begin = SystemClock().Now();
-    run();
-    seconds = Seconds(SystemClock().Now() - begin);
-  }
-  std::sort(times.begin(), times.end());
-  return times[kRuns / 2];
-}
 
 SessionParams ParamsOf(const Case& what) {
   return {.run = RunId("00112233445566778899aabbccddeeff"),
@@ -208,17 +198,17 @@ Opening MeasureOpening(const Case& what, const Session& session) {
   const std::vector<RingElement> masked = MasksOnSum(what, session);
   std::vector<MaskKey> masks;
   Opening opening;
-  opening.recover_seconds = MedianSeconds([&] { masks = Need(RecoverMasks(session.input)); });
+  opening.recover_seconds =
+      MedianSeconds(kRuns, [&] { masks = Need(RecoverMasks(session.input)); });
   std::vector<RingElement> sum;
-  std::array<double, kRuns> times{};
+  std::vector<double> times(kRuns);
   for (double& seconds : times) {
     sum = masked;
     const Instant begin = SystemClock().Now();
     ApplyMasks(sum, masks);
     seconds = Seconds(SystemClock().Now() - begin);
   }
-  std::sort(times.begin(), times.end());
-  opening.apply_seconds = times[kRuns / 2];
+  opening.apply_seconds = Median(std::move(times));
   opening.mask_count = masks.size();
   const bool is_open =
       std::all_of(sum.begin(), sum.end(), [](RingElement element) { return element == 0; });
@@ -258,7 +248,7 @@ void PrintMasking() {
     std::vector<MaskKey> masks(what.nodes);  // one of its own, one for each other node
     for (MaskKey& mask : masks) mask = {.key = SystemRandom().DrawSecret(16)};
     std::vector<RingElement> update(what.parameters + 2);
-    const double seconds = MedianSeconds([&] { ApplyMasks(update, masks); });
+    const double seconds = MedianSeconds(kRuns, [&] { ApplyMasks(update, masks); });
     const auto bytes = static_cast<double>(what.nodes * update.size() * sizeof(RingElement));
     std::printf("| %zu | %zu | %.1f | %.1f |\n", what.nodes, what.parameters, seconds * 1e3,
                 bytes / seconds / 1e9);
