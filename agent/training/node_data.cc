@@ -8,6 +8,7 @@
 #include "common/base/status.h"
 #include "common/ml/batches.h"
 #include "common/ml/data_loader.h"
+#include "common/ml/fixed_features.h"
 #include "common/ml/partition.h"
 
 namespace skerry {
@@ -42,7 +43,8 @@ absl::Status NodeData::LoadOwn(const JobConfig& job, const NodeSource& node, Nod
         "the job is about data \"{}\", this node has \"{}\"", job.data.id, node.own_data.id));
   }
   SKERRY_ASSIGN_OR_RETURN(const DataRequest request, DataRequestFor(job, node.own_data));
-  SKERRY_ASSIGN_OR_RETURN(const SharedDataset dataset, LoadTrainingSet(request));
+  SKERRY_ASSIGN_OR_RETURN(SharedDataset dataset, LoadTrainingSet(request));
+  SKERRY_ASSIGN_OR_RETURN(dataset, WithFixedFeatures(job.model, std::move(dataset)));
   std::vector<uint32_t> rows(dataset->row_count());
   std::iota(rows.begin(), rows.end(), 0u);
   return data.Add(job, node.id, dataset, rows);
@@ -54,7 +56,12 @@ void NodeData::LoadPartitioned(const JobConfig& job, std::span<const NodeSource>
   for (const NodeSource& node : nodes) positions.push_back(*node.partition_index);
   const auto load = [&]() -> absl::StatusOr<HostedData> {
     SKERRY_ASSIGN_OR_RETURN(const DataRequest request, DataRequestFor(job, job.data));
-    return LoadHostedNodes(request, static_cast<size_t>(job.round.nodes), positions);
+    SKERRY_ASSIGN_OR_RETURN(
+        HostedData hosted,
+        LoadHostedNodes(request, static_cast<size_t>(job.round.nodes), positions));
+    SKERRY_ASSIGN_OR_RETURN(hosted.dataset,
+                            WithFixedFeatures(job.model, std::move(hosted.dataset)));
+    return hosted;
   };
   const absl::StatusOr<HostedData> hosted = load();
   for (size_t i = 0; i < nodes.size(); ++i) {

@@ -41,6 +41,7 @@ inline constexpr EnumWord<LayerKind> kLayerWords[] = {
     {"avg_pool", LayerKind::kAvgPool},
     {"flatten", LayerKind::kFlatten},
     {"dropout", LayerKind::kDropout},
+    {"scattering", LayerKind::kScattering},
 };
 
 inline constexpr EnumWord<DatasetKind> kDatasetWords[] = {

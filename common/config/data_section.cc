@@ -26,6 +26,14 @@ PartitionConfig ReadPartition(SectionReader section) {
   return partition;
 }
 
+Normalization ReadNormalization(SectionReader section) {
+  Normalization normalization;
+  normalization.mean = section.Number("mean", normalization.mean, {-1e3, 1e3});
+  normalization.std = section.Number("std", normalization.std, {1e-3, 1e3});
+  section.Finish();
+  return normalization;
+}
+
 // The keys that a job's and a node's data share.
 DataConfig ReadSource(SectionReader& section) {
   DataConfig data;
@@ -43,6 +51,8 @@ DataConfig ReadSource(SectionReader& section) {
 DataConfig ReadJobData(SectionReader section) {
   DataConfig data = ReadSource(section);
   data.test_path = section.OptionalText("test_path");
+  section.OnlyIf(HasPixels(data), "datasets of images: fashion_mnist, mnist, idx", {"normalize"});
+  data.normalization = ReadNormalization(section.Section("normalize"));
   data.partition = ReadPartition(section.Section("partition"));
   section.Finish();
   return data;

@@ -24,30 +24,34 @@ enum class LayerKind {
   kConv2d,
   kGroupNorm,
   kLayerNorm,
-  kEmbedding,  // have parameters
+  kEmbedding,  // have parameters (group_norm unless told otherwise)
   kRelu,
   kGelu,
   kTanh,
   kMaxPool,
   kAvgPool,
   kFlatten,
-  kDropout,  // have none
+  kDropout,
+  kScattering,  // have none
 };
 
 // One entry of model.layers. Only the fields of its kind are set; inputs follow from the layer
 // before (model_shapes.h).
 struct LayerConfig {
   LayerKind kind = LayerKind::kRelu;
-  int64_t out = 0;        // linear, conv2d: output features or channels
-  int64_t kernel = 0;     // conv2d, max_pool, avg_pool: square window
-  int64_t stride = 1;     // conv2d; pools default to `kernel`
-  int64_t padding = 0;    // conv2d, pools
-  int64_t groups = 0;     // group_norm
-  int64_t count = 0;      // embedding: rows
-  int64_t dimension = 0;  // embedding: columns
-  double rate = 0.0;      // dropout: probability of zero, [0, 1)
-  bool has_bias = true;   // linear, conv2d (YAML key: bias)
-  int line = 0;           // of the YAML, for error messages
+  int64_t out = 0;         // linear, conv2d: output features or channels
+  int64_t kernel = 0;      // conv2d, max_pool, avg_pool: square window
+  int64_t stride = 1;      // conv2d; pools default to `kernel`
+  int64_t padding = 0;     // conv2d, pools
+  int64_t groups = 0;      // group_norm
+  int64_t count = 0;       // embedding: rows
+  int64_t dimension = 0;   // embedding: columns
+  double rate = 0.0;       // dropout: probability of zero, [0, 1)
+  int64_t scales = 2;      // scattering: octaves; the image becomes 2^scales times smaller
+  int64_t angles = 8;      // scattering: orientations within half a turn
+  bool has_bias = true;    // linear, conv2d (YAML key: bias)
+  bool has_affine = true;  // group_norm: a scale and shift to train (YAML key: affine)
+  int line = 0;            // of the YAML, for error messages
   bool operator==(const LayerConfig&) const = default;
 };
 
@@ -73,6 +77,14 @@ struct PartitionConfig {
   bool operator==(const PartitionConfig&) const = default;
 };
 
+// What an image's pixels, 0..1, become before a model sees them: (value - mean) / std. Part of the
+// model in all but name, so a job's holds for every node.
+struct Normalization {
+  double mean = 0.0;
+  double std = 1.0;
+  bool operator==(const Normalization&) const = default;
+};
+
 struct DataConfig {
   std::string id{};  // names the data in ledgers and policies
   DatasetKind dataset = DatasetKind::kFashionMnist;
@@ -81,9 +93,16 @@ struct DataConfig {
   std::optional<std::string> test_path{};  // where the coordinator's test set is; absent: the
                                            // t10k/test files beside the training files, if any
   int64_t examples_max = 0;                // use at most so many training rows in all; 0: all
+  Normalization normalization;             // fashion_mnist, mnist, idx (YAML key: normalize)
   PartitionConfig partition;
   bool operator==(const DataConfig&) const = default;
 };
+
+// Whether the examples are images of bytes.
+inline bool HasPixels(const DataConfig& data) {
+  return data.dataset == DatasetKind::kFashionMnist || data.dataset == DatasetKind::kMnist ||
+         data.dataset == DatasetKind::kIdx;
+}
 
 // ---- training and strategy --------------------------------------------------------------------
 

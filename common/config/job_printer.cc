@@ -86,11 +86,13 @@ std::string Item(const LayerConfig& layer) {
       return fmt::format("{}: {{kernel: {}, stride: {}, padding: {}}}", word, layer.kernel,
                          layer.stride, layer.padding);
     case LayerKind::kGroupNorm:
-      return fmt::format("{}: {{groups: {}}}", word, layer.groups);
+      return fmt::format("{}: {{groups: {}, affine: {}}}", word, layer.groups, layer.has_affine);
     case LayerKind::kEmbedding:
       return fmt::format("{}: {{count: {}, dimension: {}}}", word, layer.count, layer.dimension);
     case LayerKind::kDropout:
       return fmt::format("{}: {{rate: {}}}", word, layer.rate);
+    case LayerKind::kScattering:
+      return fmt::format("{}: {{scales: {}, angles: {}}}", word, layer.scales, layer.angles);
     case LayerKind::kLayerNorm:
     case LayerKind::kRelu:
     case LayerKind::kGelu:
@@ -123,6 +125,12 @@ void Write(const DataConfig& data, YamlWriter& out) {
   if (data.dataset == DatasetKind::kCsv) out.Text("label", data.label);
   out.OptionalText("test_path", data.test_path);
   out.Value("examples_max", data.examples_max);
+  if (HasPixels(data)) {
+    out.Begin("normalize");
+    out.Value("mean", data.normalization.mean);
+    out.Value("std", data.normalization.std);
+    out.End();
+  }
   const PartitionConfig& partition = data.partition;
   out.Begin("partition");
   out.Value("scheme", WordFor(partition.scheme, kPartitionWords));

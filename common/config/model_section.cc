@@ -12,6 +12,8 @@ namespace {
 constexpr Range<int64_t> kSizeRange{1, 10'000'000};
 constexpr Range<int64_t> kWindowRange{1, 1024};
 constexpr Range<int64_t> kPaddingRange{0, 1024};
+constexpr Range<int64_t> kScalesRange{1, 5};
+constexpr Range<int64_t> kAnglesRange{1, 16};
 constexpr size_t kLayersMax = 256;
 constexpr size_t kDimensionsMax = 3;
 
@@ -39,6 +41,7 @@ void ReadSettings(SectionReader settings, LayerConfig& layer) {
       break;
     case LayerKind::kGroupNorm:
       layer.groups = RequiredInteger(settings, "groups", kSizeRange);
+      layer.has_affine = settings.Flag("affine", layer.has_affine);
       break;
     case LayerKind::kEmbedding:
       layer.count = RequiredInteger(settings, "count", kSizeRange);
@@ -47,6 +50,10 @@ void ReadSettings(SectionReader settings, LayerConfig& layer) {
     case LayerKind::kDropout:
       settings.Require({"rate"});
       layer.rate = settings.Number("rate", layer.rate, {.min = 0, .max = 1, .excludes_max = true});
+      break;
+    case LayerKind::kScattering:
+      layer.scales = settings.Integer("scales", layer.scales, kScalesRange);
+      layer.angles = settings.Integer("angles", layer.angles, kAnglesRange);
       break;
     case LayerKind::kLayerNorm:
     case LayerKind::kRelu:

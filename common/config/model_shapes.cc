@@ -47,6 +47,8 @@ bool HasSaneNumbers(const LayerConfig& layer) {
       return IsIn(layer.groups, 1);
     case LayerKind::kEmbedding:
       return IsIn(layer.count, 1) && IsIn(layer.dimension, 1);
+    case LayerKind::kScattering:
+      return layer.scales >= 1 && layer.scales <= 30 && layer.angles >= 1 && layer.angles <= 1000;
     default:
       return true;
   }
@@ -178,6 +180,8 @@ class Inference {
         return OutputOfPool(layer, input);
       case LayerKind::kFlatten:
         return Shape{ElementCount(input)};
+      case LayerKind::kScattering:
+        return OutputOfScattering(layer, input);
       case LayerKind::kRelu:
       case LayerKind::kGelu:
       case LayerKind::kTanh:
@@ -239,7 +243,7 @@ class Inference {
     } else if (input[0] % layer.groups != 0) {
       Refuse(fmt::format("has {} groups, which do not divide {} channels", layer.groups, input[0]));
     }
-    AddParameters({input[0]}, input[0], true);
+    if (layer.has_affine) AddParameters({input[0]}, input[0], true);
     return input;
   }
 
@@ -259,6 +263,28 @@ class Inference {
     }
     AddParameter("weight", {layer.count, layer.dimension});
     return Shape{input[0], layer.dimension};
+  }
+
+  std::optional<Shape> OutputOfScattering(const LayerConfig& layer, const Shape& input) {
+    if (index_ != 0) Refuse("must be the first layer: it is computed once, before training");
+    if (input.size() != 3) {
+      Refuse(fmt::format("takes channels, height and width, got {}", Text(input)));
+      return std::nullopt;
+    }
+    const int64_t step = int64_t{1} << layer.scales;
+    if (std::min(input[1], input[2]) < step) {
+      Refuse(fmt::format("with {} scales takes images of at least {} by {}, got {}", layer.scales,
+                         step, step, Text(input)));
+      return std::nullopt;
+    }
+    const int64_t first = layer.scales * layer.angles;
+    const int64_t second = layer.scales * (layer.scales - 1) / 2 * layer.angles * layer.angles;
+    const int64_t maps = 1 + first + second;
+    if (input[0] > kElementsMax / maps) {
+      Refuse(fmt::format("makes more than {} channels", kElementsMax));
+      return std::nullopt;
+    }
+    return Shape{input[0] * maps, (input[1] + step - 1) / step, (input[2] + step - 1) / step};
   }
 
   ConfigDiagnostics& diagnostics_;

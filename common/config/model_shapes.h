@@ -8,6 +8,8 @@
 //   layer_norm            one or two dimensions; normalises over the last
 //   embedding             the first layer only: n row numbers become n x dimension
 //   flatten               any; row-major
+//   scattering            channels, height, width; the first layer only. Each channel becomes
+//                         1 + J L + J (J - 1) / 2 L^2 (J scales, L angles), 2^J times smaller
 #pragma once
 
 #include <cstdint>

@@ -97,9 +97,11 @@ absl::StatusOr<SourcePtr> OpenTest(const DataConfig& data) {
   return OpenTestIn(data, data.path, /*or_training=*/false);
 }
 
-absl::StatusOr<SharedDataset> ReadDataset(RowSource& source, const LabelColumn& labels,
+absl::StatusOr<SharedDataset> ReadDataset(const DataRequest& request, RowSource& source,
+                                          const LabelColumn& labels,
                                           std::span<const uint32_t> rows) {
   Dataset::Contents contents;
+  contents.normalization = request.data.normalization;
   contents.example_shape = source.example_shape();
   contents.target_size = labels.value_count();
   if (labels.has_classes()) {
@@ -120,8 +122,10 @@ absl::StatusOr<SharedDataset> ReadDataset(RowSource& source, const LabelColumn& 
 
 absl::StatusOr<DataRequest> DataRequestFor(const JobConfig& job, const DataConfig& data) {
   SKERRY_ASSIGN_OR_RETURN(const ModelShapes shapes, InferShapes(job.model));
+  DataConfig of_job = data;
+  of_job.normalization = job.data.normalization;
   return DataRequest{
-      .data = data,
+      .data = std::move(of_job),
       .labels = {.loss = job.training.loss, .output_count = ElementCount(shapes.output)},
       .input = shapes.input,
       .seed = job.seed};
@@ -169,7 +173,8 @@ absl::StatusOr<HostedData> LoadHostedNodes(const DataRequest& request, size_t no
     }
     ends.push_back(static_cast<uint32_t>(rows.size()));
   }
-  SKERRY_ASSIGN_OR_RETURN(SharedDataset dataset, ReadDataset(*source, labelled.labels, kept));
+  SKERRY_ASSIGN_OR_RETURN(SharedDataset dataset,
+                          ReadDataset(request, *source, labelled.labels, kept));
   return HostedData{std::move(dataset), Partition(std::move(rows), std::move(ends))};
 }
 
@@ -179,7 +184,7 @@ absl::StatusOr<SharedDataset> LoadTrainingSet(const DataRequest& request) {
   SKERRY_RETURN_IF_ERROR(CheckShape(*source, request));
   SKERRY_ASSIGN_OR_RETURN(const LabelledRows labelled, source->ReadLabels(request.labels));
   return ReadDataset(
-      *source, labelled.labels,
+      request, *source, labelled.labels,
       ChooseRows(labelled.labels.row_count(), request.data.examples_max, request.seed));
 }
 
@@ -188,7 +193,8 @@ absl::StatusOr<SharedDataset> LoadTestSet(const DataRequest& request) {
   if (source == nullptr) return SharedDataset();
   SKERRY_RETURN_IF_ERROR(CheckShape(*source, request));
   SKERRY_ASSIGN_OR_RETURN(const LabelledRows labelled, source->ReadLabels(request.labels));
-  return ReadDataset(*source, labelled.labels, ChooseRows(labelled.labels.row_count(), 0, 0));
+  return ReadDataset(request, *source, labelled.labels,
+                     ChooseRows(labelled.labels.row_count(), 0, 0));
 }
 
 }  // namespace skerry

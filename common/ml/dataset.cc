@@ -19,6 +19,14 @@ Dataset::Dataset(Contents contents) : contents_(std::move(contents)) {
   SKERRY_ASSERT(has_classes() || contents_.targets.size() == row_count_ * contents_.target_size);
 }
 
+Dataset Dataset::WithFeatures(std::vector<int64_t> example_shape, std::vector<float> values) const {
+  return Dataset({.example_shape = std::move(example_shape),
+                  .features = std::move(values),
+                  .classes = contents_.classes,
+                  .targets = contents_.targets,
+                  .target_size = contents_.target_size});
+}
+
 size_t Dataset::memory_bytes() const {
   const size_t feature_bytes = std::visit(
       [](const auto& values) { return values.size() * sizeof(values[0]); }, contents_.features);
@@ -28,10 +36,14 @@ size_t Dataset::memory_bytes() const {
 
 void Dataset::GatherExamples(std::span<const uint32_t> rows, float* to) const {
   if (const auto* pixels = std::get_if<std::vector<uint8_t>>(&contents_.features)) {
+    const auto mean = static_cast<float>(contents_.normalization.mean);
+    const auto deviation = static_cast<float>(contents_.normalization.std);
     for (const uint32_t row : rows) {
       SKERRY_ASSERT(row < row_count_);
       const uint8_t* from = pixels->data() + row * example_size_;
-      for (size_t i = 0; i < example_size_; ++i) to[i] = static_cast<float>(from[i]) / 255.0f;
+      for (size_t i = 0; i < example_size_; ++i) {
+        to[i] = (static_cast<float>(from[i]) / 255.0f - mean) / deviation;
+      }
       to += example_size_;
     }
     return;

@@ -9,9 +9,11 @@
 #include <variant>
 #include <vector>
 
+#include "common/config/job_config.h"
+
 namespace skerry {
 
-// Bytes are pixels and become value / 255 in a batch; floats are taken as they are.
+// Bytes are pixels and become (value / 255 - mean) / std in a batch; floats are taken as they are.
 using Features = std::variant<std::vector<uint8_t>, std::vector<float>>;
 
 class Dataset {
@@ -22,6 +24,7 @@ class Dataset {
     std::vector<uint32_t> classes;       // one a row, or empty if the labels are targets
     std::vector<float> targets;          // target_size a row, or empty if they are classes
     size_t target_size = 1;
+    Normalization normalization{};  // of bytes
   };
   // The lengths in `contents` must agree.
   explicit Dataset(Contents contents);
@@ -32,6 +35,8 @@ class Dataset {
   size_t example_size() const { return example_size_; }
   bool has_classes() const { return contents_.targets.empty(); }
   size_t target_size() const { return contents_.target_size; }
+  // The same labels for other features, `example_shape` floats a row.
+  Dataset WithFeatures(std::vector<int64_t> example_shape, std::vector<float> values) const;
   // What the rows occupy.
   size_t memory_bytes() const;
 

@@ -125,11 +125,14 @@ class NormGradient : public LayerGradient {
  public:
   explicit NormGradient(const LayerParts& parts) : parts_(parts) {}
   void AddScaled(const at::Tensor& factors) final {
+    if (!has_affine()) return;
     AddTo(parts_.weight_sum, at::mv(weight_gradients_.t(), factors));
     AddTo(parts_.bias_sum, at::mv(bias_gradients_.t(), factors));
   }
 
  protected:
+  bool has_affine() const { return parts_.weight.defined(); }
+
   // Both examples x parameters.
   void Keep(const at::Tensor& weight, const at::Tensor& bias, std::span<double> squared_norms) {
     weight_gradients_ = weight.contiguous();
@@ -161,18 +164,21 @@ class GroupNormGradient final : public NormGradient {
     const int64_t channels = input.size(1);
     std::tie(normalized_, mean_, inverse_deviation_) = at::native_group_norm(
         input_, {}, {}, input.size(0), channels, area(), parts_.layer.groups, kNormEpsilon);
+    if (!has_affine()) return normalized_;
     return at::addcmul(AlongChannels(parts_.bias), normalized_, AlongChannels(parts_.weight));
   }
   at::Tensor Backward(const at::Tensor& gradient, bool is_first,
                       std::span<double> squared_norms) override {
-    const at::Tensor rows = gradient.contiguous();
-    const auto sum = [&](const at::Tensor& values) {
-      return values.view({input_.size(0), input_.size(1), area()}).sum(2);
-    };
-    Keep(sum(rows * normalized_), sum(rows), squared_norms);
-    if (is_first) return {};
-    const at::Tensor scaled = rows * AlongChannels(parts_.weight);
-    return std::get<0>(at::native_group_norm_backward(scaled, input_, mean_, inverse_deviation_, {},
+    at::Tensor rows = gradient.contiguous();
+    if (has_affine()) {
+      const auto sum = [&](const at::Tensor& values) {
+        return values.view({input_.size(0), input_.size(1), area()}).sum(2);
+      };
+      Keep(sum(rows * normalized_), sum(rows), squared_norms);
+      if (is_first) return {};
+      rows = rows * AlongChannels(parts_.weight);
+    }
+    return std::get<0>(at::native_group_norm_backward(rows, input_, mean_, inverse_deviation_, {},
                                                       input_.size(0), input_.size(1), area(),
                                                       parts_.layer.groups, {true, false, false}));
   }
@@ -292,6 +298,8 @@ std::unique_ptr<LayerGradient> MakeLayerGradient(const LayerParts& parts) {
       return std::make_unique<FlattenGradient>();
     case LayerKind::kDropout:
       return std::make_unique<DropoutGradient>(parts.layer.rate, parts.dropout);
+    case LayerKind::kScattering:
+      break;  // a fixed feature, never part of what is trained
   }
   SKERRY_ASSERT(false);
 }

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "common/ml/model.h"
+#include "common/ml/scattering.h"
 
 namespace skerry {
 
@@ -30,7 +31,36 @@ absl::StatusOr<Network> Network::Create(const ModelConfig& model) {
     network.steps_.push_back(step);
   }
   SKERRY_ASSERT(next == tensors.size());
+  network.SplitFixedSteps();
   return network;
+}
+
+void Network::SplitFixedSteps() {
+  if (steps_.empty() || steps_[0].layer.kind != LayerKind::kScattering) return;
+  scattering_ = std::make_shared<const Scattering>(steps_[0].layer);
+  size_t count = 1;
+  while (count < steps_.size() && steps_[count].weight < 0 &&
+         steps_[count].layer.kind != LayerKind::kDropout) {
+    ++count;
+  }
+  const auto end = static_cast<std::ptrdiff_t>(count);
+  fixed_input_ = std::move(shapes_.input);
+  shapes_.input = shapes_.layers[count - 1].output;
+  shapes_.layers.erase(shapes_.layers.begin(), shapes_.layers.begin() + end);
+  fixed_steps_.assign(steps_.begin(), steps_.begin() + end);
+  steps_.erase(steps_.begin(), steps_.begin() + end);
+}
+
+at::Tensor Network::FixedFeatures(const at::Tensor& batch) const {
+  std::vector<int64_t> shape = {1};
+  shape.insert(shape.end(), fixed_input_.begin(), fixed_input_.end());
+  std::vector<at::Tensor> features;
+  for (int64_t row = 0; row < batch.size(0); ++row) {
+    at::Tensor x = batch[row].view(shape);
+    for (const Step& step : fixed_steps_) x = Apply(step, x, {}, nullptr);
+    features.push_back(x);
+  }
+  return at::cat(features);
 }
 
 at::Tensor Network::Forward(const at::Tensor& batch, const std::vector<at::Tensor>& parameters,
@@ -77,6 +107,8 @@ at::Tensor Network::Apply(const Step& step, const at::Tensor& x,
     case LayerKind::kDropout:
       if (dropout == nullptr || layer.rate == 0.0) return x;
       return x * DropoutMask(x, layer.rate, [dropout] { return dropout->NextU64(); });
+    case LayerKind::kScattering:
+      return scattering_->Apply(x);
   }
   SKERRY_ASSERT(false);
 }

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -19,8 +20,14 @@
 
 namespace skerry {
 
+class Scattering;
+
 // The layers of a model and how each uses the parameters. Immutable and without parameters of its
 // own, so that one network serves training tensors and a shared model's memory alike.
+//
+// A model that begins with a scattering layer has fixed features: what comes before its first layer
+// with parameters or dropout never changes, so it is computed once for each example
+// (fixed_features.h), and the rest of the network begins there.
 class Network {
  public:
   struct Step {
@@ -32,10 +39,15 @@ class Network {
   static absl::StatusOr<Network> Create(const ModelConfig& model);
 
   const ParameterLayoutPtr& layout() const { return layout_; }
+  // What one example is to Forward: the model's input, or its fixed features.
   const std::vector<int64_t>& input() const { return shapes_.input; }
   const std::vector<int64_t>& output() const { return shapes_.output; }
   const std::vector<Step>& steps() const { return steps_; }
   const ModelShapes& shapes() const { return shapes_; }  // of the layers: one for each step
+
+  bool has_fixed_features() const { return !fixed_steps_.empty(); }
+  // `batch` holds one example of the model a row. Each row's features depend on that row alone.
+  at::Tensor FixedFeatures(const at::Tensor& batch) const;
 
   // `batch` holds one example a row; `parameters` are in the layout's order. Draws dropout's masks
   // from `dropout`, or leaves dropout out if it is null (evaluation).
@@ -46,9 +58,14 @@ class Network {
   at::Tensor Apply(const Step& step, const at::Tensor& x, const std::vector<at::Tensor>& parameters,
                    Rng* dropout) const;
 
+  void SplitFixedSteps();
+
   ModelShapes shapes_;
   ParameterLayoutPtr layout_;
   std::vector<Step> steps_;
+  std::vector<Step> fixed_steps_;                 // before steps_
+  std::vector<int64_t> fixed_input_;              // of the first of them
+  std::shared_ptr<const Scattering> scattering_;  // the first of them
 };
 
 // Added to the variance by both norms; torch::nn's default.

@@ -4,8 +4,10 @@
 #include <utility>
 #include <vector>
 
+#include "common/base/status.h"
 #include "common/ml/data_loader.h"
 #include "common/ml/evaluator.h"
+#include "common/ml/fixed_features.h"
 
 namespace skerry {
 namespace {
@@ -14,9 +16,10 @@ namespace {
 constexpr size_t kWaitingMax = 2;
 
 absl::StatusOr<SharedDataset> LoadTestSetOf(const JobConfig& job) {
-  auto request = DataRequestFor(job, job.data);
-  if (!request.ok()) return request.status();
-  return LoadTestSet(*request);
+  SKERRY_ASSIGN_OR_RETURN(const DataRequest request, DataRequestFor(job, job.data));
+  SKERRY_ASSIGN_OR_RETURN(SharedDataset test_set, LoadTestSet(request));
+  if (test_set == nullptr) return test_set;
+  return WithFixedFeatures(job.model, std::move(test_set));
 }
 
 }  // namespace

@@ -27,7 +27,8 @@ torch::nn::Sequential ReferenceModule(const ModelConfig& model) {
                                          .bias(layer.has_bias)));
         break;
       case LayerKind::kGroupNorm:
-        module->push_back(nn::GroupNorm(nn::GroupNormOptions(layer.groups, input[0])));
+        module->push_back(
+            nn::GroupNorm(nn::GroupNormOptions(layer.groups, input[0]).affine(layer.has_affine)));
         break;
       case LayerKind::kLayerNorm:
         module->push_back(nn::LayerNorm(nn::LayerNormOptions({input.back()})));
@@ -59,6 +60,8 @@ torch::nn::Sequential ReferenceModule(const ModelConfig& model) {
       case LayerKind::kDropout:
         module->push_back(nn::Dropout(nn::DropoutOptions(layer.rate)));
         break;
+      case LayerKind::kScattering:
+        SKERRY_ASSERT(false);  // torch::nn has none
     }
   }
   return module;

@@ -169,6 +169,8 @@ TEST(JobLoaderTest, KeysThatDoNotApplyAreNamedWithWhatTheyApplyTo) {
               ElementsAre(HasSubstr("momentum only applies to strategy fedavgm")));
   EXPECT_THAT(ErrorsWith("", {"data.partition={scheme: iid, alpha: 1}"}),
               ElementsAre(HasSubstr("data.partition.alpha only applies to scheme dirichlet")));
+  EXPECT_THAT(ErrorsWith("", {"data={id: x, dataset: npy, path: /x, normalize: {mean: 1}}"}),
+              ElementsAre(HasSubstr("data.normalize only applies to datasets of images")));
 }
 
 TEST(JobLoaderTest, EveryRangeIsCheckedAtItsEdge) {

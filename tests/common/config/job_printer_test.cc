@@ -78,22 +78,32 @@ class JobGenerator {
   }
 
   ModelConfig LayersModel() {
-    std::vector<LayerConfig> layers = {{.kind = LayerKind::kConv2d,
-                                        .out = 4 * Integer(1, 8),
-                                        .kernel = Integer(1, 5),
-                                        .stride = Integer(1, 2),
-                                        .padding = Integer(0, 2),
-                                        .has_bias = Coin()},
-                                       {.kind = LayerKind::kGroupNorm, .groups = Integer(1, 2) * 2},
-                                       {.kind = Coin() ? LayerKind::kRelu : LayerKind::kGelu},
-                                       {.kind = Coin() ? LayerKind::kMaxPool : LayerKind::kAvgPool,
-                                        .kernel = 2,
-                                        .stride = Integer(1, 3),
-                                        .padding = Integer(0, 1)},
-                                       {.kind = LayerKind::kFlatten},
-                                       {.kind = LayerKind::kLayerNorm},
-                                       {.kind = LayerKind::kDropout, .rate = Real(0, 0.9)},
-                                       {.kind = LayerKind::kLinear, .out = 1, .has_bias = Coin()}};
+    std::vector<LayerConfig> layers = {
+        {.kind = LayerKind::kConv2d,
+         .out = 4 * Integer(1, 8),
+         .kernel = Integer(1, 5),
+         .stride = Integer(1, 2),
+         .padding = Integer(0, 2),
+         .has_bias = Coin()},
+        {.kind = LayerKind::kGroupNorm, .groups = Integer(1, 2) * 2, .has_affine = Coin()},
+        {.kind = Coin() ? LayerKind::kRelu : LayerKind::kGelu},
+        {.kind = Coin() ? LayerKind::kMaxPool : LayerKind::kAvgPool,
+         .kernel = 2,
+         .stride = Integer(1, 3),
+         .padding = Integer(0, 1)},
+        {.kind = LayerKind::kFlatten},
+        {.kind = LayerKind::kLayerNorm},
+        {.kind = LayerKind::kDropout, .rate = Real(0, 0.9)},
+        {.kind = LayerKind::kLinear, .out = 1, .has_bias = Coin()}};
+    if (Coin()) {
+      layers.insert(
+          layers.begin(),
+          {.kind = LayerKind::kScattering, .scales = Integer(1, 3), .angles = Integer(1, 3)});
+      // Too small an image for large windows by now.
+      layers[1].kernel = layers[1].stride = 1;
+      layers[4].kernel = 1;
+      layers[4].padding = 0;
+    }
     return {.name = ModelName::kLayers,
             .layers = std::move(layers),
             .input = {Integer(1, 3), Integer(10, 20), Integer(10, 20)},
@@ -108,6 +118,7 @@ class JobGenerator {
     if (is_csv) data.label = Text();
     if (Coin()) data.test_path = Text();
     data.examples_max = Integer(0, 1000);
+    if (!is_csv && Coin()) data.normalization = {.mean = Real(-1, 1), .std = Real(0.1, 2)};
     data.partition.scheme = static_cast<PartitionScheme>(rng_.Below(is_csv ? 4 : 3));
     if (data.partition.scheme == PartitionScheme::kDirichlet) data.partition.alpha = Real(0.01, 9);
     if (data.partition.scheme == PartitionScheme::kShards) {
@@ -202,6 +213,9 @@ data:
   path: /usr/share/datasets/fashion-mnist
   test_path: null
   examples_max: 0
+  normalize:
+    mean: 0
+    std: 1
   partition:
     scheme: iid
 training:

@@ -124,6 +124,12 @@ TEST(ModelShapesTest, LayersThatDoNotFitAreNamedWithTheirLine) {
       {{4}, {.kind = LayerKind::kLinear, .out = 0}, "missing or out of range"},
       {{1, 4, 4}, {.kind = LayerKind::kMaxPool, .kernel = 2, .stride = 0}, "missing or out of"},
       {{4}, {.kind = LayerKind::kGroupNorm, .groups = 0}, "missing or out of range"},
+      {{16}, {.kind = LayerKind::kScattering}, "takes channels, height and width"},
+      {{1, 3, 9}, {.kind = LayerKind::kScattering}, "images of at least 4 by 4"},
+      {{9, 9, 9}, {.kind = LayerKind::kScattering, .scales = 31}, "missing or out of range"},
+      {{90'000, 32, 32},
+       {.kind = LayerKind::kScattering, .scales = 5, .angles = 100},
+       "makes more than"},
   };
   for (const Case& test : cases) {
     EXPECT_THAT(
@@ -131,6 +137,29 @@ TEST(ModelShapesTest, LayersThatDoNotFitAreNamedWithTheirLine) {
         StatusIs(absl::StatusCode::kInvalidArgument,
                  testing::AllOf(HasSubstr("model:10: model.layers[0]."), HasSubstr(test.error))));
   }
+}
+
+TEST(ModelShapesTest, ScatteringHasTheMapsOfTheLiterature) {
+  ASSERT_OK_AND_ASSIGN(
+      const ModelShapes shapes,
+      InferShapes(Layers({1, 28, 28},
+                         {{.kind = LayerKind::kScattering},
+                          {.kind = LayerKind::kGroupNorm, .groups = 27, .has_affine = false}})));
+  EXPECT_THAT(shapes.output, ElementsAre(81, 7, 7));  // Tramer and Boneh 2021, for MNIST
+  EXPECT_EQ(shapes.parameter_count, 0);
+
+  ASSERT_OK_AND_ASSIGN(
+      const ModelShapes colour,
+      InferShapes(
+          Layers({3, 33, 30}, {{.kind = LayerKind::kScattering, .scales = 3, .angles = 4}})));
+  EXPECT_THAT(colour.output, ElementsAre(3 * (1 + 3 * 4 + 3 * 16), 5, 4));
+}
+
+TEST(ModelShapesTest, ScatteringStandsFirst) {
+  EXPECT_THAT(InferShapes(Layers({1, 8, 8},
+                                 {{.kind = LayerKind::kRelu}, {.kind = LayerKind::kScattering}})),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("model:11: model.layers[1].scattering must be the first layer")));
 }
 
 TEST(ModelShapesTest, EmbeddingStandsFirst) {

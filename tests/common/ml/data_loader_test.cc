@@ -193,6 +193,28 @@ TEST(FashionMnistTest, TestSetIsTheTenThousandPublishedImages) {
   EXPECT_GT(*std::max_element(pixels.begin(), pixels.end()), 0.9f);
 }
 
+// A node's own data follows the job, or its model would see other numbers than those of others.
+TEST(FashionMnistTest, PixelsAreNormalisedAsTheJobSays) {
+  JobConfig job;
+  job.model.name = ModelName::kMlp;
+  job.data.normalization = {.mean = 0.25, .std = 0.5};
+  DataConfig own;
+  own.dataset = DatasetKind::kFashionMnist;
+  own.path = FashionRequest().data.path;
+  ASSERT_OK_AND_ASSIGN(const DataRequest request, DataRequestFor(job, own));
+
+  ASSERT_OK_AND_ASSIGN(const SharedDataset normalised, LoadTestSet(request));
+  ASSERT_OK_AND_ASSIGN(const SharedDataset plain, LoadTestSet(FashionRequest()));
+
+  std::vector<float> pixels(784);
+  std::vector<float> expected(784);
+  const std::vector<uint32_t> row = {5};
+  normalised->GatherExamples(row, pixels.data());
+  plain->GatherExamples(row, expected.data());
+  for (float& value : expected) value = (value - 0.25f) / 0.5f;
+  EXPECT_THAT(pixels, testing::Pointwise(testing::FloatEq(), expected));
+}
+
 // The mean pixel of the training images is known to be 0.2860.
 TEST(FashionMnistTest, EightNodesHoldSixtyThousandImagesWithTheKnownMean) {
   const std::array<uint32_t, 8> hosted = {0, 1, 2, 3, 4, 5, 6, 7};
