@@ -1,6 +1,7 @@
 #include "common/ml/byte_source.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <fcntl.h>
 #include <limits>
@@ -17,6 +18,7 @@ namespace skerry {
 namespace {
 
 constexpr unsigned kBufferBytes = 256 * 1024;
+constexpr uint64_t kReadOverMax = 64 * 1024;
 // zlib's technical details: deflate reaches 1032:1 at best.
 constexpr uint64_t kDeflateRatioMax = 1032;
 
@@ -75,6 +77,10 @@ absl::Status ByteSource::ReadExactly(void* to, size_t size, const std::string& w
 }
 
 absl::Status ByteSource::Skip(uint64_t size) {
+  // zlib's seek throws its buffer away, even to stay where it is: near places are read up to, or a
+  // file of a million rows would be read a hundred thousand times.
+  std::array<uint8_t, kReadOverMax> passed;
+  if (size <= passed.size()) return ReadExactly(passed.data(), size, "what is passed over");
   if (size > static_cast<uint64_t>(std::numeric_limits<z_off_t>::max()) ||
       gzseek(file_.get(), static_cast<z_off_t>(size), SEEK_CUR) < 0) {
     SKERRY_RETURN_IF_ERROR(ReadError());
