@@ -1,11 +1,15 @@
 #include "tests/sim/cluster.h"
 
 #include <algorithm>
+#include <map>
 #include <memory>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "common/base/status.h"
+#include "common/secagg/job_encoding.h"
 #include "tests/sim/simulated_agent.h"
 #include "tests/sim/simulated_coordinator.h"
 
@@ -50,11 +54,58 @@ void CheckRound(const RoundCommitted& round, const Scenario& scenario,
   const ModelVersion version(round.round.value());
   const SharedModel before = result.log.models.at(ModelVersion(version.value() - 1));
   const absl::StatusOr<std::vector<float>> expected =
-      trainer.NextModel(survivors, round.round, before->values());
+      trainer.NextModel(survivors, round.round, before->values(), round.attempt);
   const std::span<const float> got = result.log.models.at(version)->values();
   if (!expected.ok() || !std::equal(expected->begin(), expected->end(), got.begin(), got.end())) {
     violate("the model is not what its survivors make it");
   }
+  if (!scenario.privacy.enabled) return;
+  for (const NodeId& node : survivors) {
+    if (result.log.site_charges.contains({node, round.round, round.attempt})) continue;
+    violate(fmt::format("the site of {} was not charged", node.value()));
+  }
+}
+
+// The coordinator's ledger: each attempt once, every committed one, and no more than there is.
+void CheckCharges(const Scenario& scenario, RunResult& result) {
+  std::set<std::pair<RoundId, AttemptId>> charged;
+  for (const BudgetCharged& charge : result.log.charges) {
+    if (charged.emplace(charge.round, charge.attempt).second) continue;
+    result.violations.push_back(fmt::format("round {}, attempt {} was charged twice",
+                                            charge.round.value(), charge.attempt.value()));
+  }
+  for (const RoundCommitted& round : result.log.committed) {
+    if (charged.contains({round.round, round.attempt})) continue;
+    result.violations.push_back(
+        fmt::format("round {} was committed without a charge", round.round.value()));
+  }
+  if (static_cast<int64_t>(charged.size()) > scenario.charges_max) {
+    result.violations.push_back("more was charged than the budget bears");
+  }
+  std::map<NodeId, int64_t> released;
+  for (const auto& [node, round, attempt] : result.log.site_charges) ++released[node];
+  for (const auto& [node, count] : released) {
+    if (scenario.site_releases_max == 0 || count <= scenario.site_releases_max) continue;
+    result.violations.push_back(fmt::format("{} released {} updates, its site allows {}",
+                                            node.value(), count, scenario.site_releases_max));
+  }
+}
+
+// Whether a run may end so early: crashes took what it needed.
+bool IsHonestEnd(const Scenario& scenario, const RunLog& log) {
+  const RunEnded& ended = *log.ended;
+  if (ended.status == RunStatus::kFailed &&
+      ended.detail.find("was given up") != std::string::npos) {
+    return scenario.secagg.enabled;  // too many keys were lost three times
+  }
+  if (!scenario.privacy.enabled) return false;
+  if (ended.status == RunStatus::kBudgetExhausted) {
+    return static_cast<int64_t>(log.charges.size()) == scenario.charges_max;
+  }
+  // A node that was restarted after its charge takes no part in that attempt any more, and one
+  // whose budget is spent in none.
+  return ended.status == RunStatus::kFailed && log.agent_crashes > 0 &&
+         ended.detail.find("can get") != std::string::npos;
 }
 
 void CheckRun(const Scenario& scenario, const QuadraticTrainer& trainer, RunResult& result) {
@@ -62,9 +113,7 @@ void CheckRun(const Scenario& scenario, const QuadraticTrainer& trainer, RunResu
   if (!log.ended) {
     result.violations.push_back(fmt::format("after {:.0f} s the run has not ended, {} rounds done",
                                             Seconds(result.took), log.committed.size()));
-  } else if (scenario.secagg.enabled && log.ended->status == RunStatus::kFailed &&
-             log.ended->detail.find("was given up") != std::string::npos) {
-    // Crashes took too many keys three times: an end without a model is right.
+  } else if (IsHonestEnd(scenario, log)) {
     result.is_given_up = true;
   } else if (log.ended->status != RunStatus::kCompleted) {
     result.violations.push_back(fmt::format("the run ended early: {}", log.ended->detail));
@@ -75,6 +124,7 @@ void CheckRun(const Scenario& scenario, const QuadraticTrainer& trainer, RunResu
   for (const RoundCommitted& round : log.committed) {
     CheckRound(round, scenario, trainer, result);
   }
+  if (scenario.privacy.enabled) CheckCharges(scenario, result);
   for (const auto& [training, count] : log.trainings) {
     if (count == 1) continue;
     result.violations.push_back(fmt::format("{} was trained {} times in round {}",
@@ -83,14 +133,23 @@ void CheckRun(const Scenario& scenario, const QuadraticTrainer& trainer, RunResu
   }
 }
 
+QuadraticTrainer TrainerOf(const Scenario& scenario) {
+  const auto dimension = static_cast<size_t>(scenario.dimension);
+  if (!scenario.privacy.enabled) {
+    return QuadraticTrainer(scenario.seed, dimension, scenario.node_count);
+  }
+  absl::StatusOr<UpdateEncoding> encoding = EncodingOf(JobOf(scenario), dimension);
+  SKERRY_ASSERT(encoding.ok());
+  return QuadraticTrainer(scenario.seed, *std::move(encoding));
+}
+
 }  // namespace
 
 RunResult RunCluster(const Scenario& scenario) {
   RunResult result;
   EventQueue events;
   LoopbackNetwork network(events, scenario.network, Rng::Derive(scenario.weather, "network"));
-  const QuadraticTrainer trainer(scenario.seed, static_cast<size_t>(scenario.dimension),
-                                 scenario.node_count);
+  const QuadraticTrainer trainer = TrainerOf(scenario);
   const ClusterContext context{.scenario = scenario,
                                .events = events,
                                .network = network,

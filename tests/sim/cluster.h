@@ -13,7 +13,7 @@ namespace skerry {
 struct RunResult {
   RunLog log;
   std::vector<std::string> violations;  // empty: every rule was kept
-  bool is_given_up = false;             // secure aggregation lost a round three times
+  bool is_given_up = false;             // ended before its last round, for a reason that is allowed
   Duration took{};                      // virtual time
   uint64_t message_count = 0;
   std::string model_sha256;

@@ -55,6 +55,41 @@ TEST_P(SecAggSeedTest, EveryMaskedRunGivesTheModelItsSurvivorsMake) {
 
 INSTANTIATE_TEST_SUITE_P(Seeds, SecAggSeedTest, testing::Range(uint64_t{0}, kShardCount));
 
+class PrivateSeedTest : public testing::TestWithParam<uint64_t> {};
+
+// Whatever leaves an agent was charged to its site before, is one draw of noise for that attempt,
+// and what is opened was charged to the run: once, however often either side is killed.
+TEST_P(PrivateSeedTest, EveryReleaseIsChargedOnBothSidesAndNoneTwice) {
+  for (const uint64_t seed : SeedsOf(GetParam(), 40)) ExpectSound(DrawPrivateScenario(seed));
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, PrivateSeedTest, testing::Range(uint64_t{0}, kShardCount));
+
+TEST(ClusterTest, ThePrivateSeedsContainChargesInVainAndRunsThatEndEarly) {
+  int charges_lost = 0;
+  int agent_crashes = 0;
+  int coordinator_crashes = 0;
+  int charged_in_vain = 0;
+  int retries = 0;
+  int given_up = 0;
+  for (uint64_t seed = 0; seed < 200; ++seed) {
+    const RunResult result = RunCluster(DrawPrivateScenario(seed));
+    charges_lost += result.log.charges_lost;
+    agent_crashes += result.log.agent_crashes;
+    coordinator_crashes += result.log.coordinator_crashes;
+    charged_in_vain += result.log.charges.size() > result.log.committed.size();
+    for (const RoundCommitted& round : result.log.committed) retries += round.attempt.value() > 1;
+    given_up += result.is_given_up;
+  }
+  EXPECT_GT(charges_lost, 20);
+  EXPECT_GT(agent_crashes, 60);
+  EXPECT_GT(coordinator_crashes, 60);
+  EXPECT_GT(charged_in_vain, 5);
+  EXPECT_GT(retries, 5);
+  EXPECT_GT(given_up, 5);
+  EXPECT_LT(given_up, 100);
+}
+
 class SparseSeedTest : public testing::TestWithParam<uint64_t> {};
 
 TEST_P(SparseSeedTest, EveryRunWithARingGivesTheModelItsSurvivorsMake) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -22,10 +23,17 @@ struct RunLog {
   std::map<ModelVersion, SharedModel> models;  // checkpoint files
   std::optional<RunEnded> ended;
   std::vector<RingElement> sealed_sum;  // of the open round's session, masked
+  std::vector<BudgetCharged> charges;   // the coordinator's privacy ledger
+
+  // ---- durable: outlives the agents' processes --------------------------------------------------
+  std::set<std::tuple<NodeId, RoundId, AttemptId>> site_charges;  // the sites' privacy ledgers
 
   // ---- seen -------------------------------------------------------------------------------------
   // Finished trainings by node, round, attempt and incarnation of the process.
   std::map<std::tuple<NodeId, RoundId, AttemptId, int>, int> trainings;
+  // Offers by node, round and attempt: the bytes that were offered, by their id.
+  std::map<std::tuple<NodeId, RoundId, AttemptId>, std::set<uint64_t>> offers;
+  int charges_lost = 0;  // paid for, and the process crashed before anything could leave
   int coordinator_crashes = 0;
   int sessions_continued = 0;  // by a restarted coordinator
   int attempts_given_up = 0;

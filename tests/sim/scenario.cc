@@ -95,6 +95,24 @@ Scenario DrawSecAggScenario(uint64_t seed) {
   return scenario;
 }
 
+Scenario DrawPrivateScenario(uint64_t seed) {
+  Rng rng = Rng::Derive(seed, "private");
+  const bool is_masked = !OneIn(rng, 3);
+  Scenario scenario = is_masked ? DrawSecAggScenario(seed) : DrawScenario(seed);
+  PrivacyConfig& privacy = scenario.privacy;
+  privacy.enabled = true;
+  privacy.unit = is_masked ? PrivacyUnit::kClient : PrivacyUnit::kRecord;
+  privacy.placement = is_masked ? NoisePlacement::kDistributed : NoisePlacement::kAgent;
+  privacy.sampling.scheme = is_masked ? SamplingScheme::kFixed : SamplingScheme::kPoisson;
+  privacy.epsilon = 1;
+  privacy.noise_multiplier = 1;
+  privacy.clip_norm = 4;
+  scenario.charges_max = scenario.round.count + Between(rng, 0, 3);
+  if (OneIn(rng, 2)) scenario.site_releases_max = scenario.round.count + Between(rng, 0, 2);
+  scenario.charge_crash_probability = 0.05 * rng.Uniform();
+  return scenario;
+}
+
 Scenario DrawSparseScenario(uint64_t seed) {
   Scenario scenario = DrawSecAggScenario(seed);
   Rng rng = Rng::Derive(seed, "sparse");
@@ -118,6 +136,8 @@ JobConfig JobOf(const Scenario& scenario) {
   JobConfig job = SmallJob(scenario.dimension);
   job.round = scenario.round;
   job.secagg = scenario.secagg;
+  job.privacy = scenario.privacy;
+  job.data.id = "wards";
   job.transport.chunk_bytes = scenario.chunk_bytes;
   return job;
 }

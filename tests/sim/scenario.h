@@ -26,6 +26,9 @@ struct Scenario {
   int64_t dimension = 8;  // parameters of the model
   RoundConfig round;
   SecAggConfig secagg;
+  PrivacyConfig privacy;
+  int64_t charges_max = 0;        // private: attempts that the coordinator's budget bears
+  int64_t site_releases_max = 0;  // private: releases of one node that its site's budget bears
   size_t workers = 1;
   bool sends_models_inline = true;
   uint64_t inline_upload_bytes_max = 256 << 10;
@@ -41,6 +44,7 @@ struct Scenario {
 
   NetworkFaults network;
   double agent_crash_probability = 0;        // at each message an agent gets
+  double charge_crash_probability = 0;       // of an agent, before and after a charge is durable
   double coordinator_crash_probability = 0;  // at each boundary of an outbox
   int crash_count_max = 0;                   // of each process
   Duration down_max = std::chrono::seconds(5);
@@ -66,6 +70,8 @@ struct Scenario {
 Scenario DrawScenario(uint64_t seed);
 // The same with secure aggregation.
 Scenario DrawSecAggScenario(uint64_t seed);
+// A private job, masked or not, with budgets that failed attempts may use up.
+Scenario DrawPrivateScenario(uint64_t seed);
 // And with so many nodes that masks go along a sparse graph.
 Scenario DrawSparseScenario(uint64_t seed);
 

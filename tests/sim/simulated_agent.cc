@@ -4,6 +4,8 @@
 #include <cstring>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "common/base/bytes.h"
 #include "common/crypto/sha256.h"
 #include "common/protocol/codec.h"
@@ -14,6 +16,15 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+
+// A site whose budget is a number of releases, in place of an accountant.
+BudgetAnswer Answer(const BudgetQuestion& question, int64_t releases_max) {
+  const AllowanceQuestion& asked = question.limits.front().question;
+  int64_t steps = 0;
+  for (const SpentEvent& spent : asked.spent) steps += spent.event.steps;
+  const int64_t left = releases_max - steps / asked.release.event.steps;
+  return {.nodes = question.nodes, .count = std::max<int64_t>(left, 0), .reason = "spent"};
+}
 
 }  // namespace
 
@@ -41,6 +52,8 @@ void SimulatedAgent::Start() {
   options.policy.survivors_min = 1;
   options.policy.colluders_min = 0;
   options.roster_nodes = static_cast<uint32_t>(scenario.node_count);
+  options.spent = ledger_;
+  if (scenario.site_releases_max == 0) options.policy.epsilon_total.reset();
   spool_ = std::make_unique<MemorySpool>();
   SessionFunctions functions;
   functions.sign_join = [](const NodeClaim& claim) {
@@ -141,7 +154,52 @@ void SimulatedAgent::Step(const SessionInput& input) {
   Drain(std::move(out));
 }
 
+bool SimulatedAgent::Persist(const SessionOutbox& out) {
+  if (out.persist.empty()) return true;
+  const auto strikes = [this] {
+    return context_.is_faulty() && crash_count_ < context_.scenario.crash_count_max &&
+           rng_.Uniform() < context_.scenario.charge_crash_probability;
+  };
+  if (strikes()) {
+    Crash();
+    return false;
+  }
+  RunLog& log = context_.log;
+  for (const Charge& charge : out.persist) {
+    const bool is_new =
+        ledger_.Add(charge) &&
+        log.site_charges.emplace(charge.node, charge.release.round, charge.release.attempt).second;
+    if (!is_new) {
+      log.violations.push_back(fmt::format("{} was charged twice for round {}, attempt {}",
+                                           charge.node.value(), charge.release.round.value(),
+                                           charge.release.attempt.value()));
+    }
+  }
+  if (!strikes()) return true;
+  ++log.charges_lost;
+  Crash();
+  return false;
+}
+
+// Whatever leaves in a private job was charged before, and is one draw of noise and no other.
+void SimulatedAgent::NoteOffer(const proto::UploadOffer& offer) {
+  if (!context_.scenario.privacy.enabled) return;
+  RunLog& log = context_.log;
+  const std::tuple release(NodeId(offer.node()), RoundId(offer.round()),
+                           AttemptId(offer.attempt()));
+  if (!log.site_charges.contains(release)) {
+    log.violations.push_back(fmt::format("an update of {} left without a charge in round {}",
+                                         offer.node(), offer.round()));
+  }
+  std::set<uint64_t>& drawn = log.offers[release];
+  drawn.insert(offer.content_id());
+  if (drawn.size() == 1) return;
+  log.violations.push_back(fmt::format("{} released two updates in attempt {} of round {}",
+                                       offer.node(), offer.attempt(), offer.round()));
+}
+
 void SimulatedAgent::Drain(SessionOutbox out) {
+  if (!Persist(out)) return;
   for (const proto::Envelope& envelope : out.send) {
     context_.network.SendUp(
         *link_, {.envelope = Frame::Own(protocol::Encode(envelope)), .raw = std::nullopt});
@@ -166,6 +224,7 @@ void SimulatedAgent::PullBulk() {
   while (machine_->has_bulk() && link_ && context_.network.CanTakeBulk(*link_)) {
     std::optional<BulkMessage> bulk = machine_->NextBulk(context_.events.now());
     if (!bulk) break;
+    if (bulk->envelope.has_upload_offer()) NoteOffer(bulk->envelope.upload_offer());
     context_.network.SendUp(*link_, {.envelope = Frame::Own(protocol::Encode(bulk->envelope)),
                                      .raw = std::move(bulk->raw)});
   }
@@ -194,6 +253,9 @@ void SimulatedAgent::StartWork(const SessionWork& work) {
       if (context_.scenario.dataless_nodes.contains(node)) {
         loaded.problems.push_back({.node = node, .detail = "no such file"});
       }
+    }
+    for (const BudgetQuestion& question : loading->budgets) {
+      loaded.budgets.push_back(Answer(question, context_.scenario.site_releases_max));
     }
     context_.events.After(Between(milliseconds(1), milliseconds(200)),
                           [this, incarnation, loaded = std::move(loaded)] {
@@ -254,7 +316,7 @@ void SimulatedAgent::FinishTraining(const TrainWork& work) {
   } else {
     ++context_.log.trainings[{work.node, work.round, work.attempt, incarnation_}];
     const std::vector<RingElement> words =
-        context_.trainer.Train(work.node, work.round, work.model->values());
+        context_.trainer.Train(work.node, work.round, work.model->values(), work.attempt);
     const std::span<const uint8_t> bytes = AsBytes(std::span<const RingElement>(words));
     done.upload = Frame::Own(std::vector<uint8_t>(bytes.begin(), bytes.end()));
   }

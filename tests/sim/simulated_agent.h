@@ -1,5 +1,6 @@
 // One agent process in virtual time: the real session machine and codec behind a shell whose
-// socket, workers and spool are simulated. It can crash, which loses everything but its name.
+// socket, workers and spool are simulated. It can crash, which loses everything but its name and
+// its privacy ledger.
 #pragma once
 
 #include <map>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "agent/session/session_machine.h"
+#include "common/privacy/spending.h"
 #include "tests/sim/run_log.h"
 #include "tests/sim/scenario.h"
 #include "tests/support/event_queue.h"
@@ -44,6 +46,9 @@ class SimulatedAgent {
   void OnMessage(PeerId link, const Message& message);
 
   void Step(const SessionInput& input);
+  // Makes the charges durable. False if the process crashed instead, before or after that.
+  bool Persist(const SessionOutbox& out);
+  void NoteOffer(const proto::UploadOffer& offer);
   void Drain(SessionOutbox out);
   void PullBulk();
   void PlanDeadline();
@@ -60,6 +65,7 @@ class SimulatedAgent {
   Rng rng_;
   int incarnation_ = 0;
   int crash_count_ = 0;
+  Spending ledger_;
 
   // Of one incarnation.
   std::unique_ptr<MemorySpool> spool_;

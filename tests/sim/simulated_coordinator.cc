@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "common/base/bytes.h"
+#include "common/config/privacy_rules.h"
 #include "common/crypto/hex.h"
 #include "common/crypto/sha256.h"
 #include "common/protocol/codec.h"
@@ -71,6 +72,15 @@ void SimulatedCoordinator::Start() {
   policy.model_bytes = layout_->element_count() * sizeof(float);
   policy.upload_bytes = context_.trainer.encoding().layout().size() * sizeof(RingElement);
   policy.scale_bits = static_cast<uint32_t>(context_.trainer.encoding().scale_bits());
+  if (scenario.privacy.enabled) {
+    policy.budget = std::make_shared<const BudgetPolicy>(BudgetPolicy{
+        .charges_max = scenario.charges_max,
+        .is_charged_at_start = scenario.privacy.placement == NoisePlacement::kAgent,
+        .noise_multiplier = *scenario.privacy.noise_multiplier,
+        .colluders = scenario.secagg.colluders,
+        .noisy_survivors = NoisySurvivors(JobOf(scenario)),
+        .epsilon_after = [](int64_t charges) { return static_cast<double>(charges); }});
+  }
   if (scenario.secagg.enabled) {
     // Agents sign the scale that they compute from the job.
     policy.scale_bits =
@@ -302,6 +312,9 @@ void SimulatedCoordinator::Persist(const Record& record) {
     log.standing.session.reset();
   } else if (const auto* session = std::get_if<SessionStored>(&record)) {
     log.standing.session = session->state;
+  } else if (const auto* charge = std::get_if<BudgetCharged>(&record)) {
+    log.charges.push_back(*charge);
+    log.standing.charge_count = static_cast<int64_t>(log.charges.size());
   } else if (const auto* committed = std::get_if<RoundCommitted>(&record)) {
     if (committed->round.value() != log.standing.last_committed.value() + 1) {
       log.violations.push_back(fmt::format("round {} committed after round {}",
@@ -443,7 +456,7 @@ void SimulatedCoordinator::Commit(const CommitWork& work) {
     }
     const SharedModel before = log.models.at(ModelVersion(work.round.value() - 1));
     absl::StatusOr<std::vector<float>> values =
-        context_.trainer.Apply(process_->sum, before->values());
+        context_.trainer.Apply(process_->sum, work.survivor_count, before->values());
     if (!values.ok()) {
       log.violations.push_back(fmt::format("round {} has a broken sum: {}", work.round.value(),
                                            std::string(values.status().message())));

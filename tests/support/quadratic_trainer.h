@@ -2,6 +2,9 @@
 // |w - x_u|^2 / 2; its training moves the model by eta (x_u - w). With everyone in every round the
 // model w_t keeps to  w_t - x = (1 - eta)^t (w_0 - x),  where x is the mean of the x_u weighted by
 // the n_u.
+//
+// With the encoding of a private job every node counts alike, and training adds a noise that is
+// drawn anew for each attempt (from the seed, so that a test can compute it).
 #pragma once
 
 #include <cmath>
@@ -9,7 +12,10 @@
 #include <map>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
+
+#include <fmt/format.h>
 
 #include "common/base/rng.h"
 #include "common/base/status.h"
@@ -25,7 +31,11 @@ class QuadraticTrainer {
   static constexpr float kStep = 0.25f;  // eta
 
   QuadraticTrainer(uint64_t seed, size_t dimension, int64_t node_count)
-      : seed_(seed), dimension_(dimension), encoding_(MakeEncoding(dimension, node_count)) {}
+      : QuadraticTrainer(seed, MakeEncoding(dimension, node_count)) {}
+  QuadraticTrainer(uint64_t seed, UpdateEncoding encoding)
+      : seed_(seed),
+        dimension_(encoding.layout().parameter_count),
+        encoding_(std::move(encoding)) {}
 
   const UpdateEncoding& encoding() const { return encoding_; }
   size_t dimension() const { return dimension_; }
@@ -34,8 +44,8 @@ class QuadraticTrainer {
   std::span<const float> optimum(const NodeId& node) const { return Of(node).optimum; }
 
   // The encoded update of one node's training from `model`.
-  std::vector<RingElement> Train(const NodeId& node, RoundId round,
-                                 std::span<const float> model) const {
+  std::vector<RingElement> Train(const NodeId& node, RoundId round, std::span<const float> model,
+                                 AttemptId attempt = AttemptId(1)) const {
     const Problem& problem = Of(node);
     std::vector<float> delta(dimension_);
     for (size_t i = 0; i < dimension_; ++i) delta[i] = kStep * (problem.optimum[i] - model[i]);
@@ -43,30 +53,35 @@ class QuadraticTrainer {
     const absl::Status encoded = EncodeUpdate(
         encoding_,
         {.delta = delta, .example_count = problem.example_count, .metrics = std::nullopt},
-        RoundingKey(seed_, node, round), words);
+        RoundingKey(seed_, node, round, attempt), words);
     SKERRY_ASSERT(encoded.ok());
+    if (encoding_.layout().has_counts) return words;
+    Rng noise = Rng::Derive(
+        seed_, fmt::format("noise {} {} {}", node.value(), round.value(), attempt.value()));
+    for (RingElement& word : words) word += static_cast<RingElement>(noise.Below(1 << 16));
     return words;
   }
 
   // The model after one round in which exactly `survivors` took part: each is trained here and
   // summed as a plain integer.
   absl::StatusOr<std::vector<float>> NextModel(std::span<const NodeId> survivors, RoundId round,
-                                               std::span<const float> model) const {
+                                               std::span<const float> model,
+                                               AttemptId attempt = AttemptId(1)) const {
     std::vector<int64_t> total(encoding_.layout().size());
     for (const NodeId& node : survivors) {
-      const std::vector<RingElement> words = Train(node, round, model);
+      const std::vector<RingElement> words = Train(node, round, model, attempt);
       for (size_t i = 0; i < words.size(); ++i) total[i] += ToSigned(words[i]);
     }
     std::vector<RingElement> sum(total.size());
     for (size_t i = 0; i < total.size(); ++i) sum[i] = ToRing(static_cast<int32_t>(total[i]));
-    return Apply(sum, model);
+    return Apply(sum, survivors.size(), model);
   }
 
   // What a coordinator does with a round's sum. Fails if the sum is none of valid updates.
-  absl::StatusOr<std::vector<float>> Apply(std::span<const RingElement> sum,
+  absl::StatusOr<std::vector<float>> Apply(std::span<const RingElement> sum, size_t update_count,
                                            std::span<const float> model) const {
     std::vector<float> next(dimension_);
-    SKERRY_RETURN_IF_ERROR(DecodeSum(encoding_, sum, /*update_count=*/1, next).status());
+    SKERRY_RETURN_IF_ERROR(DecodeSum(encoding_, sum, update_count, next).status());
     for (size_t i = 0; i < dimension_; ++i) next[i] += model[i];
     return next;
   }
