@@ -103,6 +103,7 @@ absl::StatusOr<Frame> NodeTrainer::TrainAndEncode(const TrainWork& work, const N
   // The update pipeline, agent half. The trainer has clipped; then come the encoding, this node's
   // share of the noise, and the masks, when the session has them (agent/session/masking.h). What a
   // private update is rounded and noised with cannot be repeated.
+  const bool is_sum = !trained.gradient_sum.empty();
   input.delta = trained.delta;
   input.example_count = static_cast<int64_t>(trained.example_count);
   std::vector<uint8_t> bytes(encoding_.layout().size() * sizeof(RingElement));
@@ -111,7 +112,9 @@ absl::StatusOr<Frame> NodeTrainer::TrainAndEncode(const TrainWork& work, const N
   const SecretBytes rounding_key =
       job_->privacy.enabled ? random.DrawSecret(KeyStream::kKeyBytes)
                             : RoundingKey(job_->seed, work.node, work.round, work.attempt);
-  const absl::Status encoded = EncodeUpdate(encoding_, input, rounding_key, coordinates);
+  const absl::Status encoded =
+      is_sum ? EncodeSum(encoding_, trained.gradient_sum, rounding_key, coordinates)
+             : EncodeUpdate(encoding_, input, rounding_key, coordinates);
   if (!encoded.ok()) return absl::OutOfRangeError(std::string(encoded.message()));
   if (noise_) noise_->AddTo(coordinates, random);
   return Frame::Own(std::move(bytes));

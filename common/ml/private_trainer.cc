@@ -67,10 +67,10 @@ absl::StatusOr<TrainResult> PrivateTrainer::OneSum(const TrainTask& task,
                                                    const TrainObserver& observer) {
   TrainProgress progress(observer, 1);
   SKERRY_RETURN_IF_ERROR(progress.BeginStep());
-  SKERRY_ASSIGN_OR_RETURN(const std::vector<double> sum, SampledSum(task, task.global->values()));
+  SKERRY_ASSIGN_OR_RETURN(std::vector<double> sum, SampledSum(task, task.global->values()));
   TrainResult result;
-  result.delta.reserve(sum.size());
-  for (const double value : sum) result.delta.push_back(static_cast<float>(-value));
+  result.gradient_sum = std::move(sum);
+  for (double& value : result.gradient_sum) value = -value;
   progress.FinishStep();
   return result;
 }

@@ -45,7 +45,10 @@ struct TrainObserver {
 };
 
 struct TrainResult {
-  std::vector<float> delta;    // local - global, in layout order; or what privacy makes of it
+  std::vector<float> delta;  // local - global, in layout order; or what privacy makes of it
+  // In place of `delta` if a round is one step: minus the sum of clipped gradients. In double
+  // precision, because a float would be rounded by more than the accounting allows for.
+  std::vector<double> gradient_sum;
   uint64_t example_count = 0;  // rows trained on; 0 with privacy, a count is nobody's business
   double train_loss = 0.0;     // mean over the examples of the last epoch; 0 without epochs and
                                // with privacy

@@ -65,9 +65,10 @@ TileSurvey Survey(std::span<const float> delta, uint32_t range_bits) {
 }
 
 // `words` holds the random words and receives the coordinates.
-void EncodeTile(std::span<const float> delta, double range, double multiplier, RingElement* words) {
-  const float* values = delta.data();
-  for (size_t i = 0; i < delta.size(); ++i) {
+template <typename Value>
+void EncodeTile(std::span<const Value> tile, double range, double multiplier, RingElement* words) {
+  const Value* values = tile.data();
+  for (size_t i = 0; i < tile.size(); ++i) {
     // Not std::clamp: its references keep the loop from being vectorised.
     const double value = values[i];
     const double above = value < -range ? -range : value;
@@ -238,6 +239,30 @@ absl::Status EncodeUpdate(const UpdateEncoding& encoding, const UpdateInput& inp
       static_cast<RingElement>(std::min(clamped_count, encoding.clamped_max()));
   if (!layout.has_metrics) return absl::OkStatus();
   return EncodeMetrics(encoding, *input.metrics, rounding, out);
+}
+
+absl::Status EncodeSum(const UpdateEncoding& encoding, std::span<const double> sum,
+                       const SecretBytes& rounding_key, std::span<RingElement> out) {
+  const UpdateLayout& layout = encoding.layout();
+  SKERRY_ASSERT(out.size() == layout.size() && !layout.has_counts);
+  if (sum.size() != layout.parameter_count) {
+    return absl::InvalidArgumentError(
+        fmt::format("the sum has {} parameters, expected {}", sum.size(), layout.parameter_count));
+  }
+  for (size_t i = 0; i < sum.size(); ++i) {
+    if (!std::isfinite(sum[i])) {
+      return absl::InvalidArgumentError(
+          fmt::format("the sum of parameter {} is {}, expected a finite number", i, sum[i]));
+    }
+  }
+  const double multiplier = std::ldexp(1.0, encoding.scale_bits());
+  KeyStream rounding(rounding_key.bytes());
+  for (size_t begin = 0; begin < sum.size(); begin += kTileElements) {
+    const auto tile = sum.subspan(begin, std::min(kTileElements, sum.size() - begin));
+    rounding.ReadWords(begin, out.subspan(begin, tile.size()));
+    EncodeTile(tile, encoding.limits().range, multiplier, &out[begin]);
+  }
+  return absl::OkStatus();
 }
 
 absl::Status CheckUpdate(const UpdateEncoding& encoding, std::span<const RingElement> update) {

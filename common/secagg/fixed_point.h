@@ -97,6 +97,12 @@ struct UpdateInput {
 absl::Status EncodeUpdate(const UpdateEncoding& encoding, const UpdateInput& input,
                           const SecretBytes& rounding_key, std::span<RingElement> out);
 
+// The same for a sum of clipped gradients, whose layout has no counts: each value is clamped and
+// rounded once, from double precision. As one record moves each coordinate of `sum`, so it moves
+// the encoded one, by up to one step more (clamping brings values nearer to each other).
+absl::Status EncodeSum(const UpdateEncoding& encoding, std::span<const double> sum,
+                       const SecretBytes& rounding_key, std::span<RingElement> out);
+
 // Fails with kInvalidArgument if `update` has another length or a coordinate is larger than
 // EncodeUpdate would make it. For unmasked uploads: a faulty node then cannot wrap the sum.
 absl::Status CheckUpdate(const UpdateEncoding& encoding, std::span<const RingElement> update);

@@ -19,11 +19,9 @@ JobConfig BuiltInJob(ModelName name) {
   return job;
 }
 
-std::vector<double> Difference(const std::vector<float>& a, const std::vector<float>& b) {
+std::vector<double> Difference(const std::vector<double>& a, const std::vector<double>& b) {
   std::vector<double> difference(a.size());
-  for (size_t i = 0; i < a.size(); ++i) {
-    difference[i] = static_cast<double>(a[i]) - static_cast<double>(b[i]);
-  }
+  for (size_t i = 0; i < a.size(); ++i) difference[i] = a[i] - b[i];
   return difference;
 }
 
@@ -35,9 +33,9 @@ TEST(PrivateGradientRoundTest, UpdateIsMinusTheSumOfTheClippedGradients) {
 
   ASSERT_OK_AND_ASSIGN(const TrainResult result, node.Train());
 
-  ASSERT_EQ(result.delta.size(), sum.size());
+  ASSERT_EQ(result.gradient_sum.size(), sum.size());
   for (size_t i = 0; i < sum.size(); ++i) {
-    EXPECT_NEAR(static_cast<double>(result.delta[i]), -sum[i], 1e-5 * 27 * kClipNorm) << i;
+    EXPECT_NEAR(result.gradient_sum[i], -sum[i], 1e-5 * 27 * kClipNorm) << i;
   }
   EXPECT_EQ(result.example_count, 0u);
   EXPECT_EQ(result.train_loss, 0.0);
@@ -51,7 +49,7 @@ TEST(PrivateGradientRoundTest, NeitherNoiseMultiplierNorLocalEpochsAreNeeded) {
 
   ASSERT_OK_AND_ASSIGN(const TrainResult result, node.Train());
 
-  EXPECT_EQ(result.delta, expected.delta);
+  EXPECT_EQ(result.gradient_sum, expected.gradient_sum);
 }
 
 TEST(PrivateGradientRoundTest, EmptySampleAndEmptyNodeGiveZeros) {
@@ -63,8 +61,8 @@ TEST(PrivateGradientRoundTest, EmptySampleAndEmptyNodeGiveZeros) {
   for (const Node* node : {&rare, &empty}) {
     ASSERT_OK_AND_ASSIGN(const TrainResult result, node->Train());
 
-    EXPECT_EQ(result.delta.size(), node->global->size());
-    EXPECT_THAT(result.delta, Each(0.0f));
+    EXPECT_EQ(result.gradient_sum.size(), node->global->size());
+    EXPECT_THAT(result.gradient_sum, Each(0.0));
   }
 }
 
@@ -113,13 +111,13 @@ TEST_P(SensitivityTest, OneRecordMovesTheSumByTheClipNormAtMost) {
       node.rows = {all[record]};
       ASSERT_OK_AND_ASSIGN(const TrainResult alone, node.Train());
 
-      const double moved = NormOf(Difference(with.delta, without.delta));
-      EXPECT_LE(moved, clip_norm * (1 + 1e-5));
-      EXPECT_LE(NormOf(alone.delta), clip_norm);
+      const double moved = NormOf(Difference(with.gradient_sum, without.gradient_sum));
+      EXPECT_LE(moved, clip_norm);
+      EXPECT_LE(NormOf(alone.gradient_sum), clip_norm);
       // The record has moved it by what it is.
-      EXPECT_NEAR(moved, NormOf(alone.delta), 1e-5 * NormOf(with.delta));
+      EXPECT_NEAR(moved, NormOf(alone.gradient_sum), 1e-5 * NormOf(with.gradient_sum));
       if (clip_norm < 1) {
-        EXPECT_GT(NormOf(alone.delta), clip_norm * (1 - 1e-5));
+        EXPECT_GT(NormOf(alone.gradient_sum), clip_norm * (1 - 1e-5));
       }
     }
   }

@@ -193,6 +193,44 @@ TEST(EncodeUpdateTest, EveryCoordinateIsThatOfTheDefinition) {
   }
 }
 
+TEST(EncodeSumTest, EveryCoordinateIsThatOfTheDefinitionInDoublePrecision) {
+  const UpdateLayout layout = {.parameter_count = 9001, .has_counts = false};
+  ASSERT_OK_AND_ASSIGN(
+      const UpdateEncoding encoding,
+      UpdateEncoding::Create(layout,
+                             {.node_count_max = 8, .range = 1.25, .weight_cap = 1, .divisor = 1}));
+  std::vector<double> sum(9001);
+  Rng rng(9);
+  for (double& value : sum) value = 0.5 * rng.Normal();
+  sum[0] = 1.0 + std::ldexp(1.0, -encoding.scale_bits());  // a float cannot hold it
+  std::vector<RingElement> encoded(sum.size());
+
+  ASSERT_OK(EncodeSum(encoding, sum, Key(1), encoded));
+
+  std::vector<uint32_t> words(sum.size());
+  KeyStream(Key(1).bytes()).ReadWords(0, words);
+  for (size_t i = 0; i < sum.size(); ++i) {
+    const double scaled = std::ldexp(std::clamp(sum[i], -1.25, 1.25), encoding.scale_bits());
+    ASSERT_EQ(ToSigned(encoded[i]), RoundedByDefinition(scaled, words[i])) << i;
+  }
+  EXPECT_EQ(ToSigned(encoded[0]), (1 << encoding.scale_bits()) + 1);
+}
+
+TEST(EncodeSumTest, NotFiniteAndWrongLengthsAreRefused) {
+  const UpdateLayout layout = {.parameter_count = 2, .has_counts = false};
+  ASSERT_OK_AND_ASSIGN(
+      const UpdateEncoding encoding,
+      UpdateEncoding::Create(layout,
+                             {.node_count_max = 8, .range = 1, .weight_cap = 1, .divisor = 1}));
+  std::vector<RingElement> encoded(2);
+  for (const std::vector<double>& sum :
+       {std::vector<double>{0, std::nan("")}, std::vector<double>{0, HUGE_VAL},
+        std::vector<double>{0}}) {
+    EXPECT_THAT(EncodeSum(encoding, sum, Key(1), encoded),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("expected")));
+  }
+}
+
 TEST(EncodeUpdateTest, RoundingIsUnbiased) {
   // In units of the last place; each is encoded 10,000 times under different keys.
   const std::vector<double> values = {0.3, -0.3, 0.5, 0.9, -0.9, 0.001, 1234.25, -7.75};
