@@ -5,6 +5,7 @@
 #include "common/base/status.h"
 
 #if defined(__x86_64__)
+#include <cpuid.h>
 #include <immintrin.h>
 #endif
 
@@ -32,12 +33,21 @@ __attribute__((target("aes"))) void NextRoundKey(uint8_t* round_keys, size_t rou
   _mm_storeu_si128(&keys[round], _mm_xor_si128(key, assist));
 }
 
+// Asked by hand, because __builtin_cpu_supports does not know the name in clang 14. Whether the
+// operating system keeps the wide registers is asked with avx512f.
+bool HasVectorAes() {
+  unsigned eax = 0;
+  unsigned ebx = 0;
+  unsigned ecx = 0;
+  unsigned edx = 0;
+  return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_VAES) != 0;
+}
+
 }  // namespace
 
 bool WideAes::IsSupported() {
-  static const bool is_supported = __builtin_cpu_supports("vaes") &&
-                                   __builtin_cpu_supports("avx512f") &&
-                                   __builtin_cpu_supports("avx512bw");
+  static const bool is_supported =
+      HasVectorAes() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
   return is_supported;
 }
 

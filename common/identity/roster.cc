@@ -121,13 +121,11 @@ class Parser {
     std::stable_sort(problems_.begin(), problems_.end(),
                      [](const auto& a, const auto& b) { return a.first < b.first; });
     std::string text;
-    for (size_t i = 0; i < std::min(problems_.size(), kProblemsShownMax); ++i) {
+    for (size_t i = 0; i < problems_.size(); ++i) {
       if (i > 0) text += '\n';
       text += fmt::format("{}: {}", Where(problems_[i].first), problems_[i].second);
     }
-    if (problems_.size() > kProblemsShownMax) {
-      text += fmt::format("\nand {} more", problems_.size() - kProblemsShownMax);
-    }
+    if (problems_left_out_ > 0) text += fmt::format("\nand {} more", problems_left_out_);
     return absl::InvalidArgumentError(text);
   }
 
@@ -139,7 +137,12 @@ class Parser {
     return fmt::format("{}:{}", sources_[place.source].name, place.line);
   }
 
+  // Only counts what would not be shown: a file of nothing but errors has one every two bytes.
   void Report(const Place& place, std::string problem) {
+    if (problems_.size() == kProblemsShownMax) {
+      ++problems_left_out_;
+      return;
+    }
     problems_.emplace_back(place, std::move(problem));
   }
 
@@ -184,6 +187,7 @@ class Parser {
   std::span<const RosterSource> sources_;
   size_t node_count_max_;
   std::vector<std::pair<Place, std::string>> problems_;
+  size_t problems_left_out_ = 0;
   bool has_too_many_ = false;
 };
 

@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <filesystem>
+#include <limits>
 #include <sys/file.h>
 #include <unistd.h>
 #include <utility>
@@ -85,6 +86,8 @@ std::optional<Charge> ParseCharge(std::string_view line, const std::string& prev
   if (!json.contains("unit") || !json.contains("adjacency") || json["prev"] != prev) {
     return std::nullopt;
   }
+  // Cut to its type, a larger number would stand for another attempt.
+  if (json["attempt"] > std::numeric_limits<AttemptId::rep>::max()) return std::nullopt;
   Charge charge{.data_id = json["data_id"],
                 .node = NodeId(json["node"]),
                 .run = RunId(json["run"]),

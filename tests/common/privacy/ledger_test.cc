@@ -208,6 +208,20 @@ TEST_F(LedgerTest, LinesThatAreMissingSwappedOrRepeatedAreNoticed) {
 }
 
 // What a crash in the middle of an append leaves, cut at every byte.
+// Attempts have 32 bits; 2^32 + 1 must not be taken for the first.
+TEST_F(LedgerTest, AnAttemptThatIsNoneIsDamage) {
+  Fill(1);
+  std::string body = Text();
+  body.resize(body.find(",\"sha256\""));
+  const std::string attempt = "\"attempt\":1";
+  body.replace(body.find(attempt), attempt.size(), "\"attempt\":4294967297");
+  Rewrite(body + ",\"sha256\":\"" + HexOf(Sha256Of(body)) + "\"}\n");
+
+  const absl::Status status = Ledger::Open(path_).status();
+
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kDataLoss, HasSubstr("no charge")));
+}
+
 TEST_F(LedgerTest, AnUnfinishedLastLineIsCutOffWithAWarning) {
   Fill(3);
   const std::string text = Text();
