@@ -12,6 +12,7 @@
 #include "common/crypto/sha256.h"
 #include "common/protocol/codec.h"
 #include "common/protocol/limits.h"
+#include "coordinator/store/disk_space.h"
 
 namespace skerry {
 namespace {
@@ -304,6 +305,10 @@ absl::Status CoordinatorShell::Persist(Instant now) {
   const std::vector<Record> records = TakeAll(out_.persist);
   std::optional<RoundTraffic> traffic;
   for (const Record& record : records) {
+    if (std::holds_alternative<RoundStarted>(record)) {
+      SKERRY_RETURN_IF_ERROR(CheckDiskSpace(
+          store_->run_dir(), RoundBytes(job_, encoding_.layout().parameter_count)));
+    }
     if (const auto* committed = std::get_if<RoundCommitted>(&record)) {
       traffic_.round = committed->round;
       traffic_.wall = now - round_began_at_;

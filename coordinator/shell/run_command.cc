@@ -34,13 +34,15 @@ constexpr int kExitDone = 0;
 constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
 constexpr int kExitBudget = 3;
-constexpr int kExitInterrupted = 130;
+constexpr int kExitInterrupted = 130;  // by SIGINT; a service that is stopped by SIGTERM is done
 
 // What a signal handler can reach: a flag, and the handle that ends the shell's wait.
 std::atomic<bool> g_is_stopping{false};
+std::atomic<int> g_signal{0};
 std::optional<Wakeup> g_wakeup;
 
-void RequestStop(int) {
+void RequestStop(int signal) {
+  g_signal = signal;
   g_is_stopping = true;
   if (g_wakeup.has_value()) g_wakeup->Notify();
 }
@@ -78,10 +80,10 @@ absl::StatusOr<RouterEndpoint> Listen(const RunOptions& options, const JobConfig
 
 RunResult ResultOf(const RunView& view, const PrivacyConfig& privacy, int exit_code) {
   RunResult result;
-  result.status = exit_code == kExitDone          ? "completed"
-                  : exit_code == kExitBudget      ? "budget_exhausted"
-                  : exit_code == kExitInterrupted ? "interrupted"
-                                                  : "failed";
+  result.status = view.status == RunStatus::kInterrupted ? "interrupted"
+                  : exit_code == kExitDone               ? "completed"
+                  : exit_code == kExitBudget             ? "budget_exhausted"
+                                                         : "failed";
   result.exit_code = exit_code;
   result.rounds = view.rounds.size();
   result.nodes = view.node_count;
@@ -174,7 +176,9 @@ int RunCommand(const RunOptions& options) {
     exit_code = kExitBudget;
   } else {
     LogError(ended->detail);
-    if (ended->status == RunStatus::kInterrupted) exit_code = kExitInterrupted;
+    if (ended->status == RunStatus::kInterrupted) {
+      exit_code = g_signal == SIGTERM ? kExitDone : kExitInterrupted;
+    }
   }
   if (const absl::Status report = WriteReport(run_dir); !report.ok()) {
     LogWarning(fmt::format("no report: {}", std::string(report.message())));
