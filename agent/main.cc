@@ -38,6 +38,7 @@ struct VirtualOptions {
   std::string device = "cpu";
   int64_t workers = 1;
   bool allow_plain = false;
+  bool allow_coordinator_noise = false;
   int64_t cohort_min = SitePolicyConfig().cohort_min;
   int64_t survivors_min = SitePolicyConfig().survivors_min;
   std::optional<int64_t> colluders_min;
@@ -82,6 +83,7 @@ absl::StatusOr<AgentRunOptions> VirtualAgent(const VirtualOptions& given) {
   options.config.resources.workers = given.workers;
   options.config.resources.spool = given.spool;
   options.config.policy.allow_plain = given.allow_plain;
+  options.config.policy.allow_coordinator_noise = given.allow_coordinator_noise;
   options.config.policy.cohort_min = given.cohort_min;
   options.config.policy.survivors_min = given.survivors_min;
   options.config.policy.colluders_min = given.colluders_min;
@@ -120,6 +122,8 @@ void AddRun(CLI::App& app, int& exit_code) {
       ->check(CLI::Range(1, 1024));
   simulation->add_option("--spool", given->spool, "Folder for uploads that do not fit in memory");
   simulation->add_flag("--allow-plain", given->allow_plain, "policy.allow_plain: true");
+  simulation->add_flag("--allow-coordinator-noise", given->allow_coordinator_noise,
+                       "policy.allow_coordinator_noise: true");
   simulation->add_option("--cohort-min", given->cohort_min, "policy.cohort_min");
   simulation->add_option("--survivors-min", given->survivors_min, "policy.survivors_min");
   simulation->add_option("--colluders-min", given->colluders_min, "policy.colluders_min");

@@ -25,6 +25,11 @@ void CheckPrivacy(const SitePolicyConfig& policy, const PrivacyConfig& privacy,
     }
     return;
   }
+  if (privacy.placement == NoisePlacement::kCoordinator && !policy.allow_coordinator_noise) {
+    problems.push_back(
+        "the coordinator would add the noise, so the job's epsilon holds only if it does "
+        "(policy.allow_coordinator_noise: true trusts it)");
+  }
   const double epsilon_max = policy.epsilon_max.value_or(HUGE_VAL);
   if (privacy.epsilon.value_or(0.0) > epsilon_max) {
     problems.push_back(fmt::format("privacy.epsilon is {:g}, policy.epsilon_max allows {:g}",

@@ -195,6 +195,11 @@ std::string LimitText(std::optional<double> limit) {
 
 void PrintPrivacyRelaxations(const SitePolicyConfig& policy) {
   const SitePolicyConfig strict;
+  if (policy.allow_coordinator_noise) {
+    LogWarning(
+        "policy: the coordinator is trusted to add the noise of private jobs "
+        "(policy.allow_coordinator_noise)");
+  }
   if (policy.epsilon_total.value_or(HUGE_VAL) > *strict.epsilon_total) {
     LogWarning(
         fmt::format("policy: all jobs on one data.id may spend an epsilon of {}, {:g} is the "

@@ -53,6 +53,8 @@ struct SitePolicyConfig {
   int64_t local_epochs_max = 100;
   std::vector<ModelName> models{};  // empty: all
   bool require_privacy = false;     // refuse jobs without differential privacy
+  // Jobs whose noise the coordinator adds: their privacy rests on its word.
+  bool allow_coordinator_noise = false;
   // What one job may spend at its own delta, and all jobs on one data.id together at delta_total.
   std::optional<double> epsilon_max{};
   std::optional<double> epsilon_total = 10.0;  // unset: without limit

@@ -151,6 +151,8 @@ SitePolicyConfig ReadPolicy(SectionReader section) {
   policy.local_epochs_max = section.Integer("local_epochs_max", policy.local_epochs_max, {0, 1000});
   policy.models = section.Words("models", kPolicyModelWords);
   policy.require_privacy = section.Flag("require_privacy", policy.require_privacy);
+  policy.allow_coordinator_noise =
+      section.Flag("allow_coordinator_noise", policy.allow_coordinator_noise);
   policy.epsilon_max = ReadLimit(section, "epsilon_max", policy.epsilon_max, kEpsilonMax);
   policy.epsilon_total = ReadLimit(section, "epsilon_total", policy.epsilon_total, kEpsilonMax);
   policy.delta_total =

@@ -30,16 +30,17 @@ void CheckUnits(const JobConfig& job, ConfigDiagnostics& diagnostics) {
 
 void CheckPlacement(const JobConfig& job, ConfigDiagnostics& diagnostics) {
   const PrivacyConfig& privacy = job.privacy;
-  if (privacy.placement == NoisePlacement::kCoordinator) {
+  if (privacy.unit == PrivacyUnit::kRecord && privacy.placement == NoisePlacement::kCoordinator) {
     diagnostics.Add("privacy.placement",
-                    "coordinator is not in this version: with distributed nobody has to trust the "
-                    "coordinator with the noise");
+                    "coordinator is for whole nodes: only there is what one unit contributes "
+                    "clipped once and summed once. Set it to distributed, which has nearly the "
+                    "same noise and trusts nobody with it, or to agent, or privacy.unit to client");
     return;
   }
   if (privacy.unit == PrivacyUnit::kClient && privacy.placement == NoisePlacement::kAgent) {
     diagnostics.Add("privacy.placement",
-                    "agent protects records, not whole nodes: set it to distributed, or "
-                    "privacy.unit to record");
+                    "agent protects records, not whole nodes: set it to distributed, or to "
+                    "coordinator if the nodes trust it with the noise, or privacy.unit to record");
     return;
   }
   if (privacy.placement != NoisePlacement::kDistributed) return;

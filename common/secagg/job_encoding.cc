@@ -42,9 +42,7 @@ absl::StatusOr<UpdateEncoding> EncodingOf(const JobConfig& job, size_t parameter
   layout.has_counts = false;
   limits.weight_cap = 1;
   SetDivisor(job, limits);
-  if (privacy.placement != NoisePlacement::kDistributed) {
-    return UpdateEncoding::Create(layout, limits);
-  }
+  if (privacy.placement == NoisePlacement::kAgent) return UpdateEncoding::Create(layout, limits);
   if (!privacy.noise_multiplier) {
     return absl::FailedPreconditionError("privacy.noise_multiplier is not known yet");
   }
@@ -55,8 +53,9 @@ absl::StatusOr<UpdateEncoding> EncodingOf(const JobConfig& job, size_t parameter
          NoiseShare(job, parameter_count, limits.scale_bits_max) > kNoiseShareMax) {
     --limits.scale_bits_max;
   }
+  const bool is_shared = privacy.placement == NoisePlacement::kDistributed;
   limits.noise = std::ldexp(NoiseShare(job, parameter_count, kScaleBitsMin), -kScaleBitsMin) *
-                 std::sqrt(static_cast<double>(limits.node_count_max));
+                 std::sqrt(is_shared ? static_cast<double>(limits.node_count_max) : 1.0);
   absl::StatusOr<UpdateEncoding> encoding = UpdateEncoding::Create(layout, limits);
   if (encoding.ok() && encoding->scale_bits() < least) {
     return absl::InvalidArgumentError(fmt::format(

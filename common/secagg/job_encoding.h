@@ -10,16 +10,17 @@
 
 namespace skerry {
 
-// With distributed noise a clipped update is at least so many times longer than its rounding error.
+// With noise on the sum a clipped update is at least so many times longer than its rounding error.
 inline constexpr double kRoundingShareMin = 256;
-// The largest standard deviation of one node's noise, in units of the encoding: the sampler's
+// The largest standard deviation of one draw of noise, in units of the encoding: the sampler's
 // limit.
 inline constexpr double kNoiseShareMax = 1 << 24;
 
 // Standard deviation, in units of 2^-scale_bits, of the noise that each node adds to a sum if
 // privacy.placement is distributed: z (C 2^f + sqrt(d)) / sqrt(m - c). With m - c honest survivors
 // at the least the sum then has the noise multiplier z, for a clip norm that counts the rounding
-// too (Kairouz et al. 2021). privacy.noise_multiplier must be known.
+// too (Kairouz et al. 2021). With placement coordinator the one draw that it adds: that without
+// the divisor. privacy.noise_multiplier must be known.
 double NoiseShare(const JobConfig& job, size_t parameter_count, int scale_bits);
 
 // For a model of `parameter_count` parameters. A sum holds at most as many updates as a round

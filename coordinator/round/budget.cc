@@ -8,6 +8,9 @@ namespace {
 
 void Charge(BudgetCharged charge, RoundData& data, Outbox& out) {
   const BudgetPolicy& budget = *data.policy.budget;
+  const ChargeKey key{.round = charge.round, .attempt = charge.attempt};
+  if (data.newest_charge == key) return;
+  data.newest_charge = key;
   ++data.charge_count;
   charge.noise_multiplier = budget.noise_multiplier;
   charge.sampling_rate = budget.sampling_rate;
@@ -33,8 +36,10 @@ void ChargeOpening(size_t survivors, RoundData& data, Outbox& out) {
   if (data.policy.budget == nullptr || data.policy.budget->is_charged_at_start) return;
   const BudgetPolicy& budget = *data.policy.budget;
   const double noisy =
-      std::max(static_cast<double>(survivors) - static_cast<double>(budget.colluders),
-               static_cast<double>(budget.noisy_survivors));
+      budget.is_noise_central
+          ? static_cast<double>(budget.noisy_survivors)
+          : std::max(static_cast<double>(survivors) - static_cast<double>(budget.colluders),
+                     static_cast<double>(budget.noisy_survivors));
   Charge({.round = data.round,
           .attempt = data.attempt,
           .noise_realised = budget.noise_multiplier *

@@ -12,7 +12,8 @@ bool IsBudgetSpent(const RoundData& data);
 // For updates that are noisy by themselves: charges the attempt that is about to begin.
 void ChargeStart(RoundId round, AttemptId attempt, RoundData& data, Outbox& out);
 
-// For noise that belongs to a sum: charges its opening, with `survivors` in it.
+// For noise that belongs to a sum: charges its opening, with `survivors` in it. An attempt is
+// charged once, so this may be called again after a restart.
 void ChargeOpening(size_t survivors, RoundData& data, Outbox& out);
 
 }  // namespace skerry

@@ -41,7 +41,11 @@ struct DiscardSumWork {};
 // as CommitDone. All AddUploadWork of the round was emitted before.
 struct CommitWork {
   RoundId round;
+  AttemptId attempt;
   uint32_t survivor_count = 0;
+  std::vector<NodeId> survivors{};  // so many, sorted
+  // The coordinator's noise goes on the sum first, and the noisy sum is made durable.
+  bool is_noise_due = false;
   std::shared_ptr<const MaskRecoveryInput> unmask{};  // set: the sum is still masked
 };
 

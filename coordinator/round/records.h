@@ -93,6 +93,13 @@ struct SessionStored {
   proto::SessionState state;
 };
 
+// What is charged once: an attempt at a round.
+struct ChargeKey {
+  RoundId round;
+  AttemptId attempt;
+  bool operator==(const ChargeKey&) const = default;
+};
+
 // A release is about to be possible: the budget is charged for it, whatever comes of it. Durable
 // before a sum can be opened, or before a task for updates that are noisy by themselves is sent.
 struct BudgetCharged {
@@ -137,7 +144,11 @@ struct RestoredRun {
   std::optional<RoundStarted> open_round;  // begun, not committed
   // Of the open round, if secure aggregation had come so far.
   std::optional<proto::SessionState> session;
+  // Of the open round: whose updates are in the sum that has the coordinator's noise already. That
+  // sum is committed and no other.
+  std::optional<std::vector<NodeId>> noisy_survivors;
   int64_t charge_count = 0;     // in the privacy ledger
+  ChargeKey newest_charge;      // of these; zero if there is none
   std::string model_sha256;     // of version last_committed
   ModelVersion last_evaluated;  // newest EvaluationRecorded; 0: none
 };

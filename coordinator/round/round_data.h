@@ -69,6 +69,7 @@ struct RoundData {
   std::string model_sha256;
 
   int64_t charge_count = 0;  // releases that the privacy budget was charged for
+  ChargeKey newest_charge;
 
   // The current round; between rounds, the last one.
   RoundId round;

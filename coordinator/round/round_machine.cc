@@ -36,7 +36,9 @@ std::string_view Name(const Finished&) { return "finished"; }
 }  // namespace
 
 RoundMachine::RoundMachine(RoundPolicy policy, std::vector<NodeId> roster, RestoredRun restored)
-    : open_round_(std::move(restored.open_round)), session_(std::move(restored.session)) {
+    : open_round_(std::move(restored.open_round)),
+      session_(std::move(restored.session)),
+      noisy_survivors_(std::move(restored.noisy_survivors)) {
   SKERRY_ASSERT(policy.round.quorum >= 1 && policy.round.quorum <= CohortSize(policy.round));
   SKERRY_ASSERT(std::is_sorted(roster.begin(), roster.end()));
   data_.policy = std::move(policy);
@@ -45,6 +47,7 @@ RoundMachine::RoundMachine(RoundPolicy policy, std::vector<NodeId> roster, Resto
   data_.round = restored.last_committed;
   data_.model_sha256 = std::move(restored.model_sha256);
   data_.charge_count = restored.charge_count;
+  data_.newest_charge = restored.newest_charge;
   data_.last_evaluated = restored.last_evaluated;
 }
 
@@ -58,8 +61,9 @@ void RoundMachine::Start(Instant now, Outbox& out) {
     phase_ = Settle(Evaluating{}, data_, now, out);
   } else if (open_round_) {
     SKERRY_ASSERT(open_round_->round == data_.first_round);
-    phase_ = session_ ? ResumeSession(*open_round_, *session_, data_, now, out)
-                      : ReopenRound(*open_round_, data_, now, out);
+    phase_ = noisy_survivors_ ? ResumeCommit(*open_round_, *noisy_survivors_, data_, now, out)
+             : session_       ? ResumeSession(*open_round_, *session_, data_, now, out)
+                              : ReopenRound(*open_round_, data_, now, out);
   } else {
     phase_ = BeginRound(data_, now, out);
   }

@@ -76,8 +76,9 @@ class RoundMachine {
   void Step(const In& in, Instant now, Outbox& out);
 
   RoundData data_;
-  std::optional<RoundStarted> open_round_;      // of RestoredRun, until Start
-  std::optional<proto::SessionState> session_;  // the same
+  std::optional<RoundStarted> open_round_;              // of RestoredRun, until Start
+  std::optional<proto::SessionState> session_;          // the same
+  std::optional<std::vector<NodeId>> noisy_survivors_;  // the same
   Phase phase_;
 };
 

@@ -27,6 +27,8 @@ struct BudgetPolicy {
   // The nodes' updates are noisy by themselves, so a round is charged when it begins; else when its
   // sum is about to be opened.
   bool is_charged_at_start = false;
+  // The coordinator adds all of the noise to a sum, whoever is in it.
+  bool is_noise_central = false;
   double noise_multiplier = 0;
   double sampling_rate = 1;
   int64_t steps = 1;

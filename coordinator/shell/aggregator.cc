@@ -16,6 +16,7 @@
 #include "common/crypto/sha256.h"
 #include "common/tensor/safetensors.h"
 #include "coordinator/store/checkpoint.h"
+#include "coordinator/store/noisy_sum.h"
 
 namespace skerry {
 namespace {
@@ -146,6 +147,21 @@ absl::Status Aggregator::Unmask(const MaskRecoveryInput& input) {
   SKERRY_ASSIGN_OR_RETURN(const std::vector<MaskKey> masks, RecoverMasks(input));
   ApplyMasks(sum_, masks);
   return absl::OkStatus();
+}
+
+absl::Status Aggregator::AddNoise(const CommitWork& work) {
+  SKERRY_ASSERT(options_.noise.has_value());
+  options_.noise->AddTo(sum_, *options_.random);
+  return WriteNoisySum(options_.run_dir, {work.round, work.attempt}, work.survivors, sum_);
+}
+
+absl::StatusOr<std::optional<std::vector<NodeId>>> Aggregator::RestoreNoisySum(RoundId round,
+                                                                               AttemptId attempt) {
+  SKERRY_ASSIGN_OR_RETURN(std::optional<NoisySum> noisy,
+                          ReadNoisySum(options_.run_dir, {round, attempt}, sum_.size()));
+  if (!noisy.has_value()) return std::nullopt;
+  sum_ = std::move(noisy->ring_sum);
+  return std::move(noisy->survivors);
 }
 
 bool Aggregator::is_checkpoint(RoundId round) const {

@@ -7,14 +7,18 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "common/crypto/random_bits.h"
+#include "common/privacy/discrete_gaussian.h"
 #include "common/secagg/fixed_point.h"
 #include "common/secagg/mask_recovery.h"
 #include "common/tensor/parameter_vector.h"
 #include "coordinator/round/inputs.h"
+#include "coordinator/round/outbox.h"
 #include "coordinator/strategy/strategy.h"
 #include "coordinator/transfer/upload_receiver.h"
 
@@ -33,6 +37,9 @@ class Aggregator {
     std::string run_dir;
     int64_t checkpoint_every = 1;
     uint64_t round_count = 0;  // the last round is always a checkpoint
+    // The coordinator's noise, if it has to add it, and where it comes from.
+    std::optional<DiscreteGaussian> noise{};
+    RandomBits* random = &SystemRandom();
   };
   struct CommitResult {
     CommitDone done;
@@ -53,6 +60,14 @@ class Aggregator {
 
   // Takes the masks off the sum; it is lost if this fails with kFailedPrecondition.
   absl::Status Unmask(const MaskRecoveryInput& input);
+
+  // Puts the coordinator's noise on the sum of work.survivors, which is complete and not masked any
+  // more, and makes it durable (noisy_sum.h). Fails with kAlreadyExists if that was done before for
+  // this round and attempt: then the noisy sum that is stored is to be restored and committed.
+  absl::Status AddNoise(const CommitWork& work);
+  // Takes back what AddNoise has made durable. Its survivors; none if there is no such sum.
+  absl::StatusOr<std::optional<std::vector<NodeId>>> RestoreNoisySum(RoundId round,
+                                                                     AttemptId attempt);
 
   // Turns the sum into the model of `round` and starts the next sum at zero. The old model is
   // changed in place if nobody else holds it. With an error in done.status nothing has changed but

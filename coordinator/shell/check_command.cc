@@ -68,17 +68,21 @@ std::string PrivacyNumbers(const JobConfig& job, int64_t parameters) {
         "#   it is {:.4g} times a trusted curator's\n",
         noisy, invited, std::sqrt(invited / noisy));
   }
+  const bool is_central = privacy.placement == NoisePlacement::kCoordinator;
+  if (is_central) {
+    text += "#   the coordinator adds it to each sum, 1 time a trusted curator's\n";
+  }
   const double samples = static_cast<double>(steps) * static_cast<double>(parameters);
   const double gradients = is_record ? static_cast<double>(steps) * privacy.sampling.rate *
                                            static_cast<double>(privacy.records) /
                                            static_cast<double>(job.round.nodes)
                                      : 0.0;
   const double hours = (samples * 5e-8 + gradients * 1e-4) / 3600;
-  text += fmt::format(
-      "#   a node draws {:.3g} values of noise and clips {:.3g} gradients, about "
-      "{:.2g} hours of a core{}\n",
-      samples, gradients, hours,
-      hours > 1 ? ":\n#   a long time; fewer rounds or a smaller rate shorten it" : "");
+  text +=
+      fmt::format("#   {} draws {:.3g} values of noise{}, about {:.2g} hours of a core{}\n",
+                  is_central ? "it" : "a node", samples,
+                  is_record ? fmt::format(" and clips {:.3g} gradients", gradients) : "", hours,
+                  hours > 1 ? ":\n#   a long time; fewer rounds or a smaller rate shorten it" : "");
   if (!is_record) {
     const double ratio = NoiseToSignal(job, parameters);
     text += fmt::format(

@@ -13,6 +13,7 @@
 #include "common/protocol/codec.h"
 #include "common/protocol/limits.h"
 #include "coordinator/store/disk_space.h"
+#include "coordinator/store/noisy_sum.h"
 
 namespace skerry {
 namespace {
@@ -317,7 +318,10 @@ absl::Status CoordinatorShell::Persist(Instant now) {
     }
   }
   SKERRY_RETURN_IF_ERROR(store_->Append(records, SystemClock().WallUnixMs(), traffic));
-  if (job_.secagg.enabled && traffic.has_value()) RemoveSealedSums(store_->run_dir());
+  if (traffic.has_value()) {
+    if (job_.secagg.enabled) RemoveSealedSums(store_->run_dir());
+    if (job_.privacy.enabled) RemoveNoisySums(store_->run_dir());
+  }
   display_.Show(records, traffic);
   return absl::OkStatus();
 }
@@ -401,18 +405,21 @@ void CoordinatorShell::StartSealing(const SealSumWork& work) {
 void CoordinatorShell::StartCommit(const CommitWork& work) {
   // The worker may change the model in place, so nobody is served until it comes back.
   model_server_.Withdraw();
-  worker_.Post([this, round = work.round, update_count = work.survivor_count, unmask = work.unmask,
-                model = std::exchange(model_, nullptr)]() mutable {
-    if (unmask != nullptr) {
-      if (const absl::Status unmasked = aggregator_->Unmask(*unmask); !unmasked.ok()) {
-        Aggregator::CommitResult failed{.done = {}, .model = std::move(model)};
-        failed.done.round = round;
-        failed.done.is_unmasking_broken = true;
-        failed.done.status = unmasked;
-        return WorkResult(std::move(failed));
-      }
+  worker_.Post([this, work, model = std::exchange(model_, nullptr)]() mutable {
+    Aggregator::CommitResult failed;
+    failed.done.round = work.round;
+    if (work.unmask != nullptr) {
+      failed.done.status = aggregator_->Unmask(*work.unmask);
+      failed.done.is_unmasking_broken = !failed.done.status.ok();
     }
-    return WorkResult(aggregator_->Commit(round, update_count, std::move(model)));
+    if (failed.done.status.ok() && work.is_noise_due) {
+      failed.done.status = aggregator_->AddNoise(work);
+    }
+    if (!failed.done.status.ok()) {
+      failed.model = std::move(model);
+      return WorkResult(std::move(failed));
+    }
+    return WorkResult(aggregator_->Commit(work.round, work.survivor_count, std::move(model)));
   });
 }
 

@@ -28,6 +28,14 @@ std::string PrivacyOf(const JobConfig& job) {
         "{} rounds {}. Each node adds the noise itself, so nobody has to be trusted for it.",
         job.round.count, promise);
   }
+  if (privacy.placement == NoisePlacement::kCoordinator) {
+    return fmt::format(
+        "Differential privacy: all that anybody but the coordinator sees of {} rounds, that is "
+        "every model of this run, {}. It protects from those who see models and not from the "
+        "coordinator, which sees {} without noise and is trusted to add it.",
+        job.round.count, promise,
+        job.secagg.enabled ? "each sum of updates" : "each node's update");
+  }
   return fmt::format(
       "Differential privacy: all that the coordinator together with up to {} {} sees of {} rounds, "
       "and so every model of this run, {}. No sum is opened without {} updates, whose honest nodes "
@@ -51,8 +59,11 @@ std::string SecAggOf(const JobConfig& job) {
                       "with probability 2^-{} at most in an attempt.",
                       kCompleteGraphNodesMax, kGraphSecurityBits)
                 : "";
+  const bool is_noise_trusted =
+      job.privacy.enabled && job.privacy.placement == NoisePlacement::kCoordinator;
   const std::string open_sums =
-      job.privacy.enabled
+      is_noise_trusted ? "the sum is not private before the coordinator has added the noise, "
+      : job.privacy.enabled
           ? ""
           : "the sum and the model are not private in themselves (there is no differential "
             "privacy; "
@@ -72,6 +83,9 @@ std::string SecAggOf(const JobConfig& job) {
 }
 
 std::string WithoutSecAgg(const JobConfig& job) {
+  if (job.privacy.enabled && job.privacy.placement == NoisePlacement::kCoordinator) {
+    return "There is no secure aggregation.";
+  }
   return job.privacy.enabled
              ? "There is no secure aggregation: the coordinator sees each node's noisy update."
              : "None: this job has neither secure aggregation nor differential privacy, and the "

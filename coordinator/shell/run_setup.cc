@@ -51,6 +51,7 @@ absl::StatusOr<std::shared_ptr<const BudgetPolicy>> BudgetOf(const JobConfig& jo
   return std::make_shared<const BudgetPolicy>(BudgetPolicy{
       .charges_max = charges_max,
       .is_charged_at_start = job.privacy.placement == NoisePlacement::kAgent,
+      .is_noise_central = job.privacy.placement == NoisePlacement::kCoordinator,
       .noise_multiplier = event.noise_multiplier,
       .sampling_rate = event.sampling.amplifying_rate(),
       .steps = event.steps,
@@ -81,14 +82,41 @@ absl::StatusOr<SharedModel> RestoreModel(const PreparedRun& run, RunStore& store
   return SharedModel(std::make_shared<ParameterVector>(std::move(model)));
 }
 
-Aggregator::Options AggregatorOptions(const PreparedRun& run,
-                                      std::shared_ptr<const Strategy> strategy) {
-  return {run.encoding,
-          run.layout,
-          std::move(strategy),
-          run.store->run_dir(),
-          run.job.storage.checkpoint_every,
-          RoundCount(run.policy)};
+// The noise that the coordinator adds to each sum; none unless the job asks for it.
+absl::StatusOr<std::optional<DiscreteGaussian>> CentralNoise(const PreparedRun& run) {
+  const PrivacyConfig& privacy = run.job.privacy;
+  if (!privacy.enabled || privacy.placement != NoisePlacement::kCoordinator) return std::nullopt;
+  SKERRY_ASSIGN_OR_RETURN(const NoiseVariance variance,
+                          NoiseVariance::AtLeast(NoiseShare(run.job, run.layout->element_count(),
+                                                            run.encoding.scale_bits())));
+  return DiscreteGaussian::Create(variance);
+}
+
+absl::StatusOr<std::unique_ptr<Aggregator>> MakeAggregator(const PreparedRun& run,
+                                                           std::shared_ptr<const Strategy> strategy,
+                                                           StrategyState state) {
+  SKERRY_ASSIGN_OR_RETURN(std::optional<DiscreteGaussian> noise, CentralNoise(run));
+  return std::make_unique<Aggregator>(
+      Aggregator::Options{.encoding = run.encoding,
+                          .layout = run.layout,
+                          .strategy = std::move(strategy),
+                          .run_dir = run.store->run_dir(),
+                          .checkpoint_every = run.job.storage.checkpoint_every,
+                          .round_count = RoundCount(run.policy),
+                          .noise = std::move(noise)},
+      std::move(state));
+}
+
+// The sum of an open round that was complete when the coordinator stopped.
+absl::Status RestoreOpenSum(PreparedRun& run) {
+  if (!run.restored.open_round.has_value()) return absl::OkStatus();
+  const RoundStarted& open = *run.restored.open_round;
+  SKERRY_ASSIGN_OR_RETURN(run.restored.noisy_survivors,
+                          run.aggregator->RestoreNoisySum(open.round, open.attempt));
+  const bool is_sealed =
+      run.restored.session.has_value() && !run.restored.session->survivors().empty();
+  if (run.restored.noisy_survivors.has_value() || !is_sealed) return absl::OkStatus();
+  return run.aggregator->RestoreSum(open.round, open.attempt);
 }
 
 absl::Status OpenExisting(const RunOptions& options, int64_t wall_unix_ms, PreparedRun& run) {
@@ -125,12 +153,9 @@ absl::Status OpenExisting(const RunOptions& options, int64_t wall_unix_ms, Prepa
   }
   SKERRY_RETURN_IF_ERROR(strategy->ValidateState(run.layout, state));
   run.restored = restored.run;
-  run.aggregator =
-      std::make_unique<Aggregator>(AggregatorOptions(run, std::move(strategy)), std::move(state));
-  if (run.restored.session.has_value() && !run.restored.session->survivors().empty()) {
-    SKERRY_RETURN_IF_ERROR(run.aggregator->RestoreSum(run.restored.open_round->round,
-                                                      run.restored.open_round->attempt));
-  }
+  SKERRY_ASSIGN_OR_RETURN(run.aggregator,
+                          MakeAggregator(run, std::move(strategy), std::move(state)));
+  SKERRY_RETURN_IF_ERROR(RestoreOpenSum(run));
   SKERRY_ASSIGN_OR_RETURN(
       run.model, RestoreModel(run, *run.store, restored, *run.aggregator, *std::move(model)));
   return absl::OkStatus();
@@ -143,8 +168,8 @@ absl::Status CreateNew(const RunOptions& options, SharedModel initial, PreparedR
   run.store = std::make_unique<RunStore>(std::move(store));
   std::shared_ptr<const Strategy> strategy = MakeStrategy(run.job.strategy);
   SKERRY_ASSIGN_OR_RETURN(StrategyState state, strategy->InitialState(run.layout));
-  run.aggregator =
-      std::make_unique<Aggregator>(AggregatorOptions(run, std::move(strategy)), std::move(state));
+  SKERRY_ASSIGN_OR_RETURN(run.aggregator,
+                          MakeAggregator(run, std::move(strategy), std::move(state)));
   run.model = std::move(initial);
   return absl::OkStatus();
 }

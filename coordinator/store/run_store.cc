@@ -414,6 +414,9 @@ absl::StatusOr<RestoredStore> RunStore::Restore() {
 
   SKERRY_ASSIGN_OR_RETURN(const std::vector<BudgetCharged> charges, ReadCharges(database_));
   restored.run.charge_count = static_cast<int64_t>(charges.size());
+  if (!charges.empty()) {
+    restored.run.newest_charge = {charges.back().round, charges.back().attempt};
+  }
 
   SKERRY_ASSIGN_OR_RETURN(rows, database_.Prepare("SELECT status, initial_sha256 FROM run"));
   SKERRY_RETURN_IF_ERROR(rows.Step().status());

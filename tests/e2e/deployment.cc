@@ -82,6 +82,7 @@ void Deployment::StartAgent(int process, std::vector<std::string> arguments) {
                                       "--roster",
                                       roster_path(),
                                       "--allow-plain",
+                                      "--allow-coordinator-noise",
                                       "--cohort-min",
                                       "1",
                                       "--spool",

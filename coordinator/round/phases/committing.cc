@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "coordinator/round/budget.h"
 #include "coordinator/round/notices.h"
 #include "coordinator/round/phases.h"
 
@@ -38,14 +39,33 @@ RoundCommitted Committed(const CommitDone& in, const RoundData& data, Instant de
   return committed;
 }
 
+CommitWork CommitOf(const RoundData& data) {
+  CommitWork work{.round = data.round, .attempt = data.attempt};
+  for (const auto& [node, participant] : data.participants) {
+    if (participant.participation == Participation::kAccepted) work.survivors.push_back(node);
+  }
+  work.survivor_count = data.accepted_count();
+  return work;
+}
+
 }  // namespace
 
 Phase StartCommit(RoundData& data, Instant now, Outbox& out) {
-  CommitWork work{.round = data.round, .survivor_count = data.accepted_count()};
+  const std::shared_ptr<const BudgetPolicy>& budget = data.policy.budget;
+  CommitWork work = CommitOf(data);
+  if (budget != nullptr && budget->is_noise_central) {
+    ChargeOpening(data.accepted_count(), data, out);
+    work.is_noise_due = true;
+  }
   if (data.secagg) {
     work.unmask = std::make_shared<const MaskRecoveryInput>(data.secagg->RecoveryInput());
   }
   out.work.emplace_back(std::move(work));
+  return Committing{.since = now, .stop = std::nullopt};
+}
+
+Phase RestartCommit(RoundData& data, Instant now, Outbox& out) {
+  out.work.emplace_back(CommitOf(data));
   return Committing{.since = now, .stop = std::nullopt};
 }
 

@@ -17,8 +17,11 @@ struct Committing {
   std::optional<StopRequested> stop;
 };
 
-// Orders the commit of the accepted updates.
+// Orders the commit of the accepted updates. If the coordinator adds the noise, their release is
+// charged in the same outbox at the latest.
 Phase StartCommit(RoundData& data, Instant now, Outbox& out);
+// The same, of a sum that was restored with its noise.
+Phase RestartCommit(RoundData& data, Instant now, Outbox& out);
 
 Phase Settle(Committing&& phase, RoundData& data, Instant now, Outbox& out);
 Phase On(Committing&& phase, const CommitDone& in, RoundData& data, Instant now, Outbox& out);

@@ -136,6 +136,24 @@ Phase ResumeSession(const RoundStarted& round, const proto::SessionState& sessio
   return Settle(Training{}, data, now, out);
 }
 
+Phase ResumeCommit(const RoundStarted& round, const std::vector<NodeId>& survivors, RoundData& data,
+                   Instant now, Outbox& out) {
+  OpenRound(round, data, now, out);
+  data.secagg.reset();
+  data.quorum_at = now;
+  for (auto& [node, participant] : data.participants) {
+    if (std::binary_search(survivors.begin(), survivors.end(), node)) {
+      participant.reason.clear();  // revoked since
+      data.SetParticipation(participant, Participation::kAccepted);
+    } else if (participant.is_outstanding()) {
+      participant.refusal = proto::REJECT_REASON_ROUND_CLOSED;
+      participant.reason = "not in the sum that was about to be committed";
+      data.SetParticipation(participant, Participation::kFailed);
+    }
+  }
+  return RestartCommit(data, now, out);
+}
+
 Phase Settle(Selecting&& phase, RoundData& data, Instant now, Outbox& out) {
   if (data.roster.size() < static_cast<size_t>(data.policy.round.quorum)) return std::move(phase);
   return BeginRound(data, now, out);

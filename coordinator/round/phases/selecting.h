@@ -2,6 +2,8 @@
 // quorum; then it waits for RosterChanged, up to round.wait_timeout.
 #pragma once
 
+#include <vector>
+
 #include "coordinator/round/inputs.h"
 #include "coordinator/round/outbox.h"
 #include "coordinator/round/round_data.h"
@@ -23,6 +25,11 @@ Phase ReopenRound(const RoundStarted& round, RoundData& data, Instant now, Outbo
 // The same, with the secure aggregation session that was stored of it.
 Phase ResumeSession(const RoundStarted& round, const proto::SessionState& session, RoundData& data,
                     Instant now, Outbox& out);
+
+// The same, after the coordinator's noise was made durable: the sum of these survivors is committed
+// as it is, and nobody is asked for anything.
+Phase ResumeCommit(const RoundStarted& round, const std::vector<NodeId>& survivors, RoundData& data,
+                   Instant now, Outbox& out);
 
 Phase Settle(Selecting&& phase, RoundData& data, Instant now, Outbox& out);
 Phase On(Selecting&& phase, const DeadlineReached&, RoundData& data, Instant now, Outbox& out);

@@ -265,6 +265,22 @@ TEST(SitePolicyTest, AClipNormAboveTheSitesIsRefused) {
                        HasSubstr("privacy.clip_norm is 1, policy.clip_norm_max allows 0.5")));
 }
 
+TEST(SitePolicyTest, NoiseOfTheCoordinatorIsPrivacyOnlyForASiteThatTrustsIt) {
+  JobConfig job = PrivateJob();
+  job.privacy.unit = PrivacyUnit::kClient;
+  job.privacy.placement = NoisePlacement::kCoordinator;
+  SitePolicyConfig policy = PlainPolicy();
+  EXPECT_THAT(CheckSitePolicy(policy, job, kFacts),
+              StatusIs(absl::StatusCode::kPermissionDenied,
+                       HasSubstr("policy.allow_coordinator_noise: true trusts it")));
+
+  policy.allow_coordinator_noise = true;
+  EXPECT_OK(CheckSitePolicy(policy, job, kFacts));
+
+  policy.require_privacy = true;
+  EXPECT_OK(CheckSitePolicy(policy, job, kFacts));
+}
+
 TEST(SitePolicyTest, LimitsOfNoiseDoNotConcernAJobWithoutPrivacy) {
   SitePolicyConfig policy = PlainPolicy();
   policy.epsilon_max = 0.1;

@@ -44,6 +44,7 @@ TEST(AgentLoaderTest, SmallestAgentTakesTheSafeDefaults) {
   EXPECT_EQ(agent.policy.survivors_min, 3);
   EXPECT_EQ(agent.policy.colluders_min, std::nullopt);  // follows the roster
   EXPECT_FALSE(agent.policy.require_privacy);
+  EXPECT_FALSE(agent.policy.allow_coordinator_noise);
   EXPECT_EQ(agent.policy.epsilon_max, std::nullopt);
   EXPECT_EQ(agent.policy.epsilon_total, 10.0);
   EXPECT_EQ(agent.policy.delta_total, 1e-5);
@@ -63,7 +64,8 @@ nodes:
 device: cuda:1
 resources: {workers: 2, threads_per_worker: 3, upload_memory_mb: 4, spool: /var/tmp}
 policy: {allow_plain: true, cohort_min: 3, survivors_min: 4, colluders_min: 1, rounds_max: 9,
-         local_epochs_max: 2, models: [mlp, layers], require_privacy: true, epsilon_max: 2.5,
+         local_epochs_max: 2, models: [mlp, layers], require_privacy: true,
+         allow_coordinator_noise: true, epsilon_max: 2.5,
          epsilon_total: 8, delta_total: 1.0e-6, clip_norm_max: 1.5}
 ledger: /var/lib/skerry/spent.jsonl
 )",
@@ -91,6 +93,7 @@ ledger: /var/lib/skerry/spent.jsonl
                                             .local_epochs_max = 2,
                                             .models = {ModelName::kMlp, ModelName::kLayers},
                                             .require_privacy = true,
+                                            .allow_coordinator_noise = true,
                                             .epsilon_max = 2.5,
                                             .epsilon_total = 8.0,
                                             .delta_total = 1e-6,

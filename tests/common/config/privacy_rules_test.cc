@@ -78,12 +78,26 @@ TEST(PrivacyRulesTest, SamplesOfAFixedSizeAreNotCalledPoisson) {
 
 TEST(PrivacyRulesTest, WhatCannotProtectIsRefused) {
   EXPECT_THAT(Errors({"privacy.placement=coordinator"}),
-              ElementsAre(HasSubstr("coordinator is not in this version")));
+              ElementsAre(AllOf(HasSubstr("coordinator is for whole nodes"),
+                                HasSubstr("Set it to distributed"))));
   EXPECT_THAT(Errors({"privacy.unit=client", "privacy.sampling.scheme=fixed"}),
               ElementsAre(HasSubstr("agent protects records, not whole nodes")));
   EXPECT_THAT(Errors({"evaluation.on_nodes=true"}),
               ElementsAre(HasSubstr("metrics of the nodes' data are not in the privacy budget")));
   EXPECT_THAT(Errors({"strategy.name=fedprox"}), ElementsAre(HasSubstr("fedprox changes local")));
+}
+
+TEST(PrivacyRulesTest, TheCoordinatorMayAddTheNoiseForWholeNodesWithMasksAndWithout) {
+  EXPECT_THAT(Errors({"privacy.placement=coordinator", "privacy.unit=client",
+                      "privacy.sampling.scheme=fixed"}),
+              IsEmpty());
+  EXPECT_THAT(Errors({"privacy.placement=coordinator", "privacy.unit=client",
+                      "privacy.sampling.scheme=fixed", "secagg.enabled=true"}),
+              IsEmpty());
+  JobConfig job;
+  job.privacy.placement = NoisePlacement::kCoordinator;
+  EXPECT_EQ(NoisySurvivors(job), 1);
+  EXPECT_EQ(StepsPerRound(job), 1);
 }
 
 TEST(PrivacyRulesTest, StepsOfARoundAreEpochsOverTheRate) {

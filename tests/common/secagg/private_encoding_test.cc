@@ -101,6 +101,23 @@ TEST(PrivateEncodingTest, NoiseOfEverySumThatMayBeOpenedIsAtLeastThePlanned) {
   }
 }
 
+// One draw, as large as a trusted curator's, whoever is in the sum.
+TEST(PrivateEncodingTest, NoiseOfTheCoordinatorIsTheWholeNoiseOnce) {
+  JobConfig job = GradientJob();
+  job.privacy.unit = PrivacyUnit::kClient;
+  job.privacy.placement = NoisePlacement::kCoordinator;
+  job.secagg = {};
+  ASSERT_OK_AND_ASSIGN(const UpdateEncoding encoding, EncodingOf(job, kParameters));
+
+  const double sigma = NoiseShare(job, kParameters, encoding.scale_bits());
+
+  const double scale = std::ldexp(1.0, encoding.scale_bits());
+  EXPECT_DOUBLE_EQ(sigma, 1.5 * (0.5 * scale + std::sqrt(double{kParameters})));
+  EXPECT_GE(encoding.limits().noise * scale, sigma);
+  EXPECT_LT(8 * (std::ceil(job.encoding.range * scale) + 1) + 10 * sigma, 0x1p31);
+  EXPECT_EQ(encoding.limits().divisor, 8);
+}
+
 TEST(PrivateEncodingTest, RangeNoiseAndRoundingFitOrAreRefused) {
   JobConfig job = GradientJob();
   ASSERT_OK_AND_ASSIGN(const UpdateEncoding encoding, EncodingOf(job, kParameters));

@@ -93,6 +93,96 @@ TEST(BudgetTest, UpdatesThatAreNoisyThemselvesAreChargedWithTheTask) {
   EXPECT_EQ(driver.machine.data().charge_count, 1);
 }
 
+BudgetPolicy CentralBudget() {
+  BudgetPolicy budget = Budget(3);
+  budget.is_noise_central = true;
+  budget.noisy_survivors = 1;
+  return budget;
+}
+
+TEST(BudgetTest, NoiseOfTheCoordinatorIsChargedWithTheOrderToAddIt) {
+  RoundDriver driver(WithBudget(SmallPolicy(), CentralBudget()), RosterOf(4));
+  driver.Start();
+  for (const int i : {1, 2, 3}) driver.Join(i);
+  EXPECT_EQ(driver.machine.data().charge_count, 0);
+  for (const int i : {1, 2, 3}) driver.Deliver(i);
+  driver.now += std::chrono::seconds(31);
+
+  const Outbox out = driver.Deadline();  // node 4 was never seen
+
+  ASSERT_THAT(Pick<BudgetCharged>(out.persist), SizeIs(1));
+  const BudgetCharged charge = Pick<BudgetCharged>(out.persist)[0];
+  EXPECT_EQ(charge.survivors, 3u);
+  EXPECT_EQ(charge.noise_realised, 2.0);  // whoever is in the sum
+  ASSERT_THAT(Pick<CommitWork>(out.work), SizeIs(1));
+  const CommitWork work = Pick<CommitWork>(out.work)[0];
+  EXPECT_TRUE(work.is_noise_due);
+  EXPECT_EQ(work.attempt, AttemptId(1));
+  EXPECT_THAT(work.survivors, testing::ElementsAre(Node(1), Node(2), Node(3)));
+}
+
+// Killed after the charge and before the noise was durable: the same attempt, charged once.
+TEST(BudgetTest, AnAttemptThatIsCollectedAgainIsNotChargedAgain) {
+  RestoredRun restored = FreshRun();
+  restored.open_round =
+      RoundStarted{.round = RoundId(1), .attempt = AttemptId(1), .invited = RosterOf(4)};
+  restored.charge_count = 1;
+  restored.newest_charge = {RoundId(1), AttemptId(1)};
+  RoundDriver driver(WithBudget(SmallPolicy(), CentralBudget()), RosterOf(4), restored);
+  driver.Start();
+  for (const int i : {1, 2, 3, 4}) driver.Join(i);
+  Outbox out;
+  for (const int i : {1, 2, 3, 4}) out = driver.Deliver(i);
+
+  EXPECT_THAT(Pick<BudgetCharged>(out.persist), SizeIs(0));
+  ASSERT_THAT(Pick<CommitWork>(out.work), SizeIs(1));
+  EXPECT_TRUE(Pick<CommitWork>(out.work)[0].is_noise_due);
+  EXPECT_EQ(driver.machine.data().charge_count, 1);
+}
+
+// Killed after the noise was durable: that sum is committed, without asking anybody.
+TEST(BudgetTest, ASumThatHasItsNoiseIsCommittedAsItIs) {
+  RestoredRun restored = FreshRun();
+  restored.open_round =
+      RoundStarted{.round = RoundId(1), .attempt = AttemptId(1), .invited = RosterOf(4)};
+  restored.charge_count = 1;
+  restored.newest_charge = {RoundId(1), AttemptId(1)};
+  restored.noisy_survivors = std::vector<NodeId>{Node(1), Node(3)};
+  RoundDriver driver(WithBudget(SmallPolicy(), CentralBudget()), RosterOf(4), restored);
+
+  Outbox out = driver.Start();
+
+  ASSERT_THAT(Pick<CommitWork>(out.work), SizeIs(1));
+  const CommitWork work = Pick<CommitWork>(out.work)[0];
+  EXPECT_FALSE(work.is_noise_due);
+  EXPECT_EQ(work.survivor_count, 2u);
+  EXPECT_THAT(Pick<BudgetCharged>(out.persist), SizeIs(0));
+  for (const int i : {1, 2, 3, 4}) EXPECT_THAT(driver.Join(i).send, SizeIs(0));  // no task
+  out = driver.Commit();
+  const std::vector<RoundCommitted> committed = Pick<RoundCommitted>(out.persist);
+  ASSERT_THAT(committed, SizeIs(1));
+  std::vector<NodeId> accepted;
+  for (const ParticipantRecord& one : committed[0].participants) {
+    if (one.participation == Participation::kAccepted) accepted.push_back(one.node);
+  }
+  EXPECT_THAT(accepted, testing::ElementsAre(Node(1), Node(3)));
+}
+
+// With masks as well: the charge was made with the question for the shares.
+TEST(BudgetTest, AMaskedSumIsChargedOnceAndGetsItsNoiseAfterTheMasksAreOff) {
+  MaskedRun run(FreshRun(), WithBudget(MaskedPolicy(6), CentralBudget()));
+  run.RunUpTo(kAll, kAll);
+  const Outbox asked = run.Sign(run.Seal());
+  EXPECT_THAT(Pick<BudgetCharged>(asked.persist), SizeIs(1));
+
+  const Outbox out = run.Unmask(asked);
+
+  EXPECT_THAT(Pick<BudgetCharged>(out.persist), SizeIs(0));
+  ASSERT_THAT(Pick<CommitWork>(out.work), SizeIs(1));
+  EXPECT_TRUE(Pick<CommitWork>(out.work)[0].is_noise_due);
+  EXPECT_NE(Pick<CommitWork>(out.work)[0].unmask, nullptr);
+}
+
 TEST(BudgetTest, WithoutPrivacyNothingIsCharged) {
   MaskedRun run;
   run.RunUpTo(kAll, kAll);
