@@ -86,7 +86,9 @@ absl::Status CheckBudget(HostedIndex index, const SessionData& data) {
 
 }  // namespace
 
-bool IsPrivate(const Run& run) { return run.job != nullptr && run.job->privacy.enabled; }
+bool IsPrivate(const Run& run) {
+  return run.job != nullptr && run.job->privacy.enabled && !run.job->is_rehearsal;
+}
 
 std::vector<BudgetQuestion> AskBudget(const SessionData& data) {
   std::vector<BudgetQuestion> questions;

@@ -39,7 +39,9 @@ absl::StatusOr<std::unique_ptr<NodeTrainer>> NodeTrainer::Create(
   SKERRY_ASSIGN_OR_RETURN(UpdateEncoding encoding, EncodingOf(*job, layout->element_count()));
   SKERRY_ASSIGN_OR_RETURN(std::unique_ptr<Trainer> trainer, Trainer::Create(*job, compute));
   std::optional<DiscreteGaussian> noise;
-  if (job->privacy.enabled && job->privacy.placement == NoisePlacement::kDistributed) {
+  const bool adds_noise = job->privacy.enabled && !job->is_rehearsal &&
+                          job->privacy.placement == NoisePlacement::kDistributed;
+  if (adds_noise) {
     const double sigma = NoiseShare(*job, layout->element_count(), encoding.scale_bits());
     SKERRY_ASSIGN_OR_RETURN(const NoiseVariance variance, NoiseVariance::AtLeast(sigma));
     SKERRY_ASSIGN_OR_RETURN(noise, DiscreteGaussian::Create(variance));
@@ -75,6 +77,7 @@ absl::StatusOr<Frame> NodeTrainer::TrainAndEncode(const TrainWork& work, const N
         fmt::format("the coordinator encodes with 2^{}, this agent with 2^{}", work.scale_bits,
                     encoding_.scale_bits()));
   }
+  if (job_->is_rehearsal) return Rehearse(*rows.dataset, observer);
   UpdateInput input;
   if (encoding_.layout().has_metrics) {
     input.metrics = MetricSums{};

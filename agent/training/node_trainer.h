@@ -42,6 +42,9 @@ class NodeTrainer {
 
   absl::StatusOr<Frame> TrainAndEncode(const TrainWork& work, const NodeData& data,
                                        const TrainObserver& observer, double& train_loss);
+  // Trains on made-up rows of the shape of `data`, so that what a machine lacks shows, and makes an
+  // upload of zeros, whatever came of it.
+  absl::StatusOr<Frame> Rehearse(const Dataset& data, const TrainObserver& observer) const;
 
   std::shared_ptr<const JobConfig> job_;
   ComputeConfig compute_;

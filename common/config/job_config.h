@@ -224,6 +224,9 @@ struct TransportConfig {
 struct JobConfig {
   int64_t version = 1;
   uint64_t seed = 0;
+  // Set by `skerry-coordinator rehearse`: nodes load their data and send zeros, which no noise has to
+  // hide and no budget pays for. Part of the job, so that nobody can be told another thing unnoticed.
+  bool is_rehearsal = false;
   ModelConfig model;
   DataConfig data;
   TrainingConfig training;

@@ -179,6 +179,7 @@ JobConfig ReadSections(const YamlNode& root, ConfigDiagnostics& diagnostics) {
   top.Require({"version", "model", "data"});
   job.version = top.Integer("version", job.version, {1, 1});
   job.seed = top.Unsigned("seed", job.seed);
+  job.is_rehearsal = top.Flag("rehearsal", job.is_rehearsal);
   if (top.Has("model")) job.model = ReadModel(top.Section("model"), diagnostics);
   if (top.Has("data")) job.data = ReadJobData(top.Section("data"));
   job.privacy = ReadPrivacy(top.Section("privacy"));

@@ -261,6 +261,7 @@ std::string ResolvedYaml(const JobConfig& job) {
   YamlWriter out;
   out.Value("version", job.version);
   out.Value("seed", job.seed);
+  if (job.is_rehearsal) out.Value("rehearsal", true);
   Write(job.model, out);
   Write(job.data, out);
   Write(job.training, IsGradientRound(job.privacy), out);

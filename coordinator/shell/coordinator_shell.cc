@@ -89,6 +89,7 @@ absl::StatusOr<RunEnded> CoordinatorShell::Run() {
     TakeResults(now);
     HandleDeadlines(now);
     SKERRY_RETURN_IF_ERROR(Drain(now));
+    if (observer_) observer_(machine_, now);
     display_.Update(machine_, membership_, traffic_, now);
   }
   if (model_ != nullptr && machine_.data().last_committed.value() > 0) {

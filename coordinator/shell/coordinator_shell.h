@@ -6,6 +6,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -35,6 +36,10 @@ class CoordinatorShell {
   // asked to end; whoever sets it also notifies router.wakeup().
   CoordinatorShell(PreparedRun run, RosterFile& roster, RouterEndpoint router, RunDisplay display,
                    const std::atomic<bool>& stop);
+
+  // Called after everything that may have changed the round.
+  using Observer = std::function<void(const RoundMachine& machine, Instant now)>;
+  void Observe(Observer observer) { observer_ = std::move(observer); }
 
   // Runs to the end of the job. An error means that the machine could not go on (disk, sockets);
   // the run directory can be resumed.
@@ -93,6 +98,7 @@ class CoordinatorShell {
   RosterFile& roster_;
   RouterEndpoint router_;
   RunDisplay display_;
+  Observer observer_;  // may be empty
   const std::atomic<bool>& stop_;
 
   Membership membership_;

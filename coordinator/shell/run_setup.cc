@@ -45,7 +45,7 @@ absl::StatusOr<UpdateEncoding> CheckJob(const JobConfig& job, const ParameterLay
 
 // Null without differential privacy.
 absl::StatusOr<std::shared_ptr<const BudgetPolicy>> BudgetOf(const JobConfig& job) {
-  if (!job.privacy.enabled) return nullptr;
+  if (!job.privacy.enabled || job.is_rehearsal) return nullptr;
   SKERRY_ASSIGN_OR_RETURN(const int64_t charges_max, RoundsWithin(job));
   const PrivacyEvent event = EventOfRounds(job, 1);
   return std::make_shared<const BudgetPolicy>(BudgetPolicy{
@@ -85,7 +85,8 @@ absl::StatusOr<SharedModel> RestoreModel(const PreparedRun& run, RunStore& store
 // The noise that the coordinator adds to each sum; none unless the job asks for it.
 absl::StatusOr<std::optional<DiscreteGaussian>> CentralNoise(const PreparedRun& run) {
   const PrivacyConfig& privacy = run.job.privacy;
-  if (!privacy.enabled || privacy.placement != NoisePlacement::kCoordinator) return std::nullopt;
+  if (!privacy.enabled || run.job.is_rehearsal) return std::nullopt;
+  if (privacy.placement != NoisePlacement::kCoordinator) return std::nullopt;
   SKERRY_ASSIGN_OR_RETURN(const NoiseVariance variance,
                           NoiseVariance::AtLeast(NoiseShare(run.job, run.layout->element_count(),
                                                             run.encoding.scale_bits())));
@@ -229,6 +230,11 @@ absl::StatusOr<PreparedRun> PrepareRun(const RunOptions& options, const Roster& 
     return absl::InvalidArgumentError(
         "a run with differential privacy cannot be replayed: its noise is not known to anybody");
   }
+  if (job->is_rehearsal) {
+    return absl::InvalidArgumentError(
+        "rehearsal is not for job files: use `skerry-coordinator rehearse JOB.yaml`");
+  }
+  job->is_rehearsal = options.is_rehearsal;
   SKERRY_RETURN_IF_ERROR(CompletePrivacy(*job));
   SKERRY_ASSIGN_OR_RETURN(ParameterLayoutPtr layout, LayoutOf(job->model));
   SKERRY_ASSIGN_OR_RETURN(UpdateEncoding encoding, CheckJob(*job, layout));
@@ -249,6 +255,7 @@ absl::StatusOr<PreparedRun> PrepareRun(const RunOptions& options, const Roster& 
   }
   run.policy.seed = run.job.seed;
   run.policy.round = run.job.round;
+  if (run.job.is_rehearsal) run.policy.round.count = 1;
   run.policy.evaluation = run.job.evaluation;
   run.policy.model_bytes = run.layout->element_count() * sizeof(float);
   run.policy.upload_bytes = run.encoding.layout().size() * sizeof(RingElement);

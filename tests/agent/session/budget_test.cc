@@ -285,6 +285,39 @@ TEST_F(BudgetTest, AnotherAttemptIsChargedAgain) {
   EXPECT_EQ(site.ledger.spending().charge_count(), 3u);
 }
 
+// The first update has left, and with the second the coordinator has two sums over almost the same
+// nodes. They must not be one update under two noises, or two noises to average.
+TEST_F(BudgetTest, ARetryAfterAnUpdateHasLeftIsTrainedAnewAndChargedAgain) {
+  Site site(path_, Options(1, RoomFor(3)));
+  site.BecomeActive();
+  site.agent.Task(1, {"n-0"});
+  site.agent.Finish(site.agent.LastWork<TrainWork>(), {1, 2, 3});
+  site.Persist();
+  const std::vector<BulkMessage> first = site.agent.PullAll();
+  ASSERT_THAT(first, SizeIs(1));
+  site.agent.out = {};
+  Envelope retry = site.agent.TaskMessage(1, {"n-0"});
+  retry.mutable_round_task()->set_attempt(2);
+
+  site.agent.Hear(retry, site.agent.model_bytes());
+
+  ASSERT_THAT(site.agent.Works<TrainWork>(), SizeIs(1));
+  const TrainWork work = site.agent.LastWork<TrainWork>();
+  EXPECT_EQ(work.attempt, AttemptId(2));  // from which its random numbers follow
+  EXPECT_THAT(site.agent.PullAll(), IsEmpty()) << "the old update is not offered for it";
+  site.agent.Finish(work, {4, 5, 6});
+  ASSERT_THAT(site.agent.out.persist, SizeIs(1));
+  EXPECT_EQ(site.agent.out.persist[0].release.round, RoundId(1));
+  EXPECT_EQ(site.agent.out.persist[0].release.attempt, AttemptId(2));
+  site.Persist();
+  EXPECT_EQ(site.ledger.spending().charge_count(), 2u);
+  const std::vector<BulkMessage> second = site.agent.PullAll();
+  ASSERT_THAT(second, SizeIs(1));
+  EXPECT_NE(second[0].envelope.upload_offer().content_id(),
+            first[0].envelope.upload_offer().content_id());
+  EXPECT_THAT(second[0].raw->bytes(), testing::ElementsAre(4, 5, 6));
+}
+
 TEST_F(BudgetTest, AnUploadThatIsOfferedAgainIsNotChargedAgain) {
   Site site(path_, Options(1, 10.0));
   site.BecomeActive();
