@@ -315,6 +315,7 @@ void SimulatedCoordinator::Persist(const Record& record) {
   } else if (const auto* charge = std::get_if<BudgetCharged>(&record)) {
     log.charges.push_back(*charge);
     log.standing.charge_count = static_cast<int64_t>(log.charges.size());
+    log.standing.newest_charge = {charge->round, charge->attempt};
   } else if (const auto* committed = std::get_if<RoundCommitted>(&record)) {
     if (committed->round.value() != log.standing.last_committed.value() + 1) {
       log.violations.push_back(fmt::format("round {} committed after round {}",
