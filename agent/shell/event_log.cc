@@ -59,7 +59,9 @@ void EventLog::Event(const SessionEvent& event) {
                            Reason(event)));
       return;
     case SessionEventKind::kNodeTrained:
-      Info(fmt::format("round {}: {} trained, loss {:.4f}", round, node, event.value));
+      // Private training computes no loss: it would be a second, unprotected look at the data.
+      Info(fmt::format("round {}: {} trained{}", round, node,
+                       event.value == 0 ? "" : fmt::format(", loss {:.4f}", event.value)));
       return;
     case SessionEventKind::kUploadAccepted:
       LogDebug(fmt::format("round {}: update of {} accepted", round, node));

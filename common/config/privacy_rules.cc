@@ -87,6 +87,11 @@ void CheckRest(const JobConfig& job, ConfigDiagnostics& diagnostics) {
   if (job.strategy.name == StrategyName::kFedProx) {
     diagnostics.Add("strategy.name", "fedprox changes local steps, which privacy prescribes");
   }
+  if (job.training.local_epochs == 0 && !IsGradientRound(job.privacy)) {
+    diagnostics.Add("training.local_epochs",
+                    "is 0, so nothing would be learned from the data, and its budget charged all "
+                    "the same: set it to 1 or more, or privacy.enabled to false");
+  }
 }
 
 }  // namespace

@@ -9,6 +9,10 @@
 namespace skerry {
 namespace {
 
+// Sums of discrete Gaussians of so many units differ from one by less than 1e-60, and that is what
+// is left out of the accounting (Kairouz, Liu and Steinke 2021, theorem 1).
+constexpr double kNoiseShareMin = 4;
+
 // What a sum is divided by: public numbers, whoever has sampled how much.
 void SetDivisor(const JobConfig& job, EncodingLimits& limits) {
   const auto nodes = static_cast<double>(job.round.nodes);
@@ -57,6 +61,17 @@ absl::StatusOr<UpdateEncoding> EncodingOf(const JobConfig& job, size_t parameter
   limits.noise = std::ldexp(NoiseShare(job, parameter_count, kScaleBitsMin), -kScaleBitsMin) *
                  std::sqrt(is_shared ? static_cast<double>(limits.node_count_max) : 1.0);
   absl::StatusOr<UpdateEncoding> encoding = UpdateEncoding::Create(layout, limits);
+  if (encoding.ok()) {
+    const double share = NoiseShare(job, parameter_count, encoding->scale_bits());
+    if (share < kNoiseShareMin) {
+      return absl::InvalidArgumentError(fmt::format(
+          "a node's noise has a standard deviation of {:.3g} units of 2^-{}, and the accounting of "
+          "sums of discrete noise takes at least {:g}: noise multiplier {:.3g} on a clip norm of "
+          "{:g} is too little for {} parameter{}. Lower privacy.epsilon",
+          share, encoding->scale_bits(), kNoiseShareMin, *privacy.noise_multiplier,
+          privacy.clip_norm, parameter_count, parameter_count == 1 ? "" : "s"));
+    }
+  }
   if (encoding.ok() && encoding->scale_bits() < least) {
     return absl::InvalidArgumentError(fmt::format(
         "updates are rounded to multiples of 2^-{}, but {} parameters and privacy.clip_norm {} "

@@ -87,6 +87,15 @@ TEST(PrivacyRulesTest, WhatCannotProtectIsRefused) {
   EXPECT_THAT(Errors({"strategy.name=fedprox"}), ElementsAre(HasSubstr("fedprox changes local")));
 }
 
+TEST(PrivacyRulesTest, TrainingThatLearnsNothingIsNotCharged) {
+  EXPECT_THAT(Errors({"training.local_epochs=0"}),
+              ElementsAre(HasSubstr("training.local_epochs is 0, so nothing would be learned")));
+  EXPECT_THAT(Errors(Distributed({"secagg.min_survivors=7", "privacy.unit=client",
+                                  "privacy.sampling.scheme=fixed", "training.local_epochs=0",
+                                  "privacy.delta=0.01"})),
+              ElementsAre(HasSubstr("training.local_epochs is 0")));
+}
+
 TEST(PrivacyRulesTest, TheCoordinatorMayAddTheNoiseForWholeNodesWithMasksAndWithout) {
   EXPECT_THAT(Errors({"privacy.placement=coordinator", "privacy.unit=client",
                       "privacy.sampling.scheme=fixed"}),

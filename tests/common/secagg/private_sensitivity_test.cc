@@ -94,5 +94,25 @@ TEST(PrivateSensitivityTest, ANodeWithMostOfTheExamplesMovesTheMeanLikeAnyOther)
   EXPECT_GT(std::sqrt(squares), 0.9 * kClip / kNodes);
 }
 
+// Below four units sums of discrete noise are not quite discrete noise, which the accounting of the
+// sum leaves out.
+TEST(PrivateSensitivityTest, NoiseOfAFewUnitsIsRefused) {
+  JobConfig job = ClientJob();
+  // With one parameter the grid may be as coarse as 1/256 of the clip norm.
+  job.privacy.clip_norm = 1e-3;
+  job.encoding.range = 512;
+  job.privacy.noise_multiplier = 0.05;
+  ASSERT_OK_AND_ASSIGN(const UpdateEncoding enough, EncodingOf(job, 1));
+  const double share = NoiseShare(job, 1, enough.scale_bits());
+  ASSERT_GT(share, 4);
+
+  job.privacy.noise_multiplier = 0.05 * 3.9 / share;
+
+  EXPECT_THAT(EncodingOf(job, 1).status(),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       testing::AllOf(testing::HasSubstr("standard deviation of 3.9 units"),
+                                      testing::HasSubstr("at least 4"))));
+}
+
 }  // namespace
 }  // namespace skerry
