@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -101,9 +102,10 @@ absl::StatusOr<std::string> ReadHeaderText(ByteSource& source) {
   SKERRY_RETURN_IF_ERROR(
       source.ReadExactly(length_bytes.data(), version == 1 ? 2 : 4, "the NPY header length"));
   const auto length = LoadLittleEndian<uint32_t>(length_bytes.data());
-  if (length > kHeaderBytesMax) {
-    return absl::InvalidArgumentError(fmt::format("{}: header length {} exceeds the limit of {}",
-                                                  source.path(), length, kHeaderBytesMax));
+  if (length > std::min<uint64_t>(kHeaderBytesMax, source.size_max())) {
+    return absl::InvalidArgumentError(
+        fmt::format("{}: header length {} exceeds the file or the limit of {}", source.path(),
+                    length, kHeaderBytesMax));
   }
   std::string header(length, '\0');
   SKERRY_RETURN_IF_ERROR(source.ReadExactly(header.data(), length, "the NPY header"));

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include <fmt/format.h>
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/stubs/common.h>
 
 #include "common/base/status.h"
@@ -270,6 +272,41 @@ absl::Status CheckBody(const Envelope& envelope) {
   return absl::InvalidArgumentError("Envelope: no body, or one this version does not know");
 }
 
+// Whether each length lies within what encloses it. The parser finds that out at the end only: it
+// takes a submessage's false length for room, and reserves up to 50 MB for a string in it.
+bool HasSoundLengths(std::span<const uint8_t> bytes, const google::protobuf::Descriptor& type) {
+  google::protobuf::io::CodedInputStream input(bytes.data(), static_cast<int>(bytes.size()));
+  const auto position = [&] { return static_cast<size_t>(input.CurrentPosition()); };
+  while (const uint32_t tag = input.ReadTag()) {
+    uint64_t number = 0;
+    uint32_t length = 0;
+    switch (tag & 7) {  // the wire type
+      case 0:
+        if (!input.ReadVarint64(&number)) return false;
+        continue;
+      case 1:
+        length = 8;
+        break;
+      case 2:
+        if (!input.ReadVarint32(&length)) return false;
+        break;
+      case 5:
+        length = 4;
+        break;
+      default:  // groups, which the schema does not have
+        return false;
+    }
+    if (length > bytes.size() - position()) return false;
+    const auto* field = type.FindFieldByNumber(static_cast<int>(tag >> 3));
+    if ((tag & 7) == 2 && field != nullptr && field->message_type() != nullptr &&
+        !HasSoundLengths(bytes.subspan(position(), length), *field->message_type())) {
+      return false;
+    }
+    if (!input.Skip(static_cast<int>(length))) return false;
+  }
+  return position() == bytes.size();
+}
+
 // A peer's malformed bytes must not write to our stderr; the returned status says it all. From
 // version 22 on protobuf logs through abseil and says nothing about parse errors of this kind.
 void SilenceParser() {
@@ -292,7 +329,8 @@ absl::StatusOr<Envelope> Decode(std::span<const uint8_t> bytes) {
         fmt::format("Envelope: at most {} bytes, got {}", kEnvelopeBytesMax, bytes.size()));
   }
   Envelope envelope;
-  if (!envelope.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+  if (!HasSoundLengths(bytes, *Envelope::descriptor()) ||
+      !envelope.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
     return absl::InvalidArgumentError("Envelope: the bytes are not a skerry.proto.Envelope");
   }
   SKERRY_RETURN_IF_ERROR(CheckBody(envelope));

@@ -33,11 +33,14 @@ std::string FreshFolder(const std::string& name) {
 // The second word of each line is where a secret stands. A word that is elsewhere in the text as
 // well, or short enough to be in a message by chance, proves nothing.
 void CheckShowsNoSecret(std::string_view message, std::string_view text) {
+  // The path is in the message, and a fuzzer may copy it into the file.
+  const std::string paths = fuzz::ScratchFolder() + "/process/nodes.keys";
   constexpr size_t kSecretBytesMin = 24;
   for (size_t begin = 0; begin < text.size();) {
     const size_t end = std::min(text.find('\n', begin), text.size());
     const auto words = RosterWords(text.substr(begin, end - begin));
     if (words.size() == 2 && words[1].size() >= kSecretBytesMin &&
+        paths.find(words[1]) == std::string::npos &&
         text.find(words[1]) == static_cast<size_t>(words[1].data() - text.data())) {
       SKERRY_ASSERT(message.find(words[1]) == std::string_view::npos);
     }
