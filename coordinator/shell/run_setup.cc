@@ -17,8 +17,10 @@
 #include "common/ml/model.h"
 #include "common/ml/trainer.h"
 #include "common/privacy/privacy_plan.h"
+#include "common/protocol/limits.h"
 #include "common/secagg/job_encoding.h"
 #include "coordinator/shell/guarantee.h"
+#include "coordinator/shell/run_amendment.h"
 #include "coordinator/store/checkpoint.h"
 
 namespace skerry {
@@ -120,22 +122,67 @@ absl::Status RestoreOpenSum(PreparedRun& run) {
   return run.aggregator->RestoreSum(open.round, open.attempt);
 }
 
-absl::Status OpenExisting(const RunOptions& options, int64_t wall_unix_ms, PreparedRun& run) {
-  SKERRY_ASSIGN_OR_RETURN(const RunHistory history, ReadRunHistory(options.run_dir));
-  if (history.status == RunStatus::kCompleted) {
+// What a changed job makes of the round that is open: nodes hold it against the job, and what has
+// left them belongs to the old one, so it is begun anew as another attempt.
+absl::StatusOr<std::vector<Record>> ReopenUnder(const PreparedRun& run, const RunHistory& history) {
+  std::vector<Record> records;
+  if (!history.open_round || (!run.job.secagg.enabled && !run.job.privacy.enabled)) return records;
+  RoundStarted started = *history.open_round;
+  if (started.attempt.value() >= protocol::kRoundAttemptsMax) {
     return absl::InvalidArgumentError(
-        fmt::format("{}: the run is complete; there is nothing to resume", options.run_dir));
+        fmt::format("{}: round {} is in its last attempt; resume the run with its old job first",
+                    history.run_dir, started.round.value()));
   }
-  if (run.job.seed != history.info.seed || ResolvedYaml(run.job) != history.info.job_yaml) {
-    return absl::InvalidArgumentError(fmt::format(
-        "{}: the run was started with another job; resume it with the same file and --set options "
-        "(`skerry-coordinator report` shows the job)",
-        options.run_dir));
+  started.attempt = AttemptId(started.attempt.value() + 1);
+  records.emplace_back(started);
+  if (run.policy.budget != nullptr && run.policy.budget->is_charged_at_start) {
+    const BudgetPolicy& budget = *run.policy.budget;
+    const auto charges = static_cast<int64_t>(history.charges.size()) + 1;
+    records.emplace_back(BudgetCharged{.round = started.round,
+                                       .attempt = started.attempt,
+                                       .noise_multiplier = budget.noise_multiplier,
+                                       .noise_realised = budget.noise_multiplier,
+                                       .sampling_rate = budget.sampling_rate,
+                                       .steps = budget.steps,
+                                       .epsilon_spent = budget.epsilon_after(charges)});
+  }
+  return records;
+}
+
+// Opens the run's store, with the job as it is now.
+absl::Status OpenStore(const RunOptions& options, int64_t wall_unix_ms, PreparedRun& run) {
+  SKERRY_ASSIGN_OR_RETURN(const RunHistory history, ReadRunHistory(options.run_dir));
+  SKERRY_ASSIGN_OR_RETURN(const JobConfig recorded,
+                          ParseJob(history.info.job_yaml, options.run_dir + "/run.db"));
+  SKERRY_ASSIGN_OR_RETURN(const std::string changes, DescribeChanges(history, recorded, run.job));
+  if (history.status == RunStatus::kCompleted && run.job.round.count == recorded.round.count) {
+    return absl::InvalidArgumentError(
+        fmt::format("{}: the run is complete; --set round.count=N with N above {} goes on",
+                    options.run_dir, history.rounds.size()));
+  }
+  std::vector<Record> records;
+  if (!changes.empty()) {
+    SKERRY_RETURN_IF_ERROR(CheckRoundsLeft(history, run.job));
+    SKERRY_ASSIGN_OR_RETURN(records, ReopenUnder(run, history));
+    records.emplace_back(EventRecorded{.round = RoundId(history.rounds.size()),
+                                       .kind = "job changed",
+                                       .node = {},
+                                       .detail = changes});
   }
   run.info = history.info;
   SKERRY_ASSIGN_OR_RETURN(RunStore store,
                           RunStore::Open(options.run_dir, std::string(kVersion), wall_unix_ms));
   run.store = std::make_unique<RunStore>(std::move(store));
+  if (changes.empty()) return absl::OkStatus();
+  LogInfo(fmt::format("the run goes on with a changed job: {}", changes));
+  run.info.job_yaml = ResolvedYaml(run.job);
+  run.info.guarantee = GuaranteeOf(run.job);
+  run.info.rounds_planned = RoundCount(run.policy);
+  return run.store->Amend(run.info, records, wall_unix_ms);
+}
+
+absl::Status OpenExisting(const RunOptions& options, int64_t wall_unix_ms, PreparedRun& run) {
+  SKERRY_RETURN_IF_ERROR(OpenStore(options, wall_unix_ms, run));
   SKERRY_ASSIGN_OR_RETURN(const RestoredStore restored, run.store->Restore());
   std::shared_ptr<const Strategy> strategy = MakeStrategy(run.job.strategy);
   SKERRY_ASSIGN_OR_RETURN(const ParameterLayoutPtr state_layout, strategy->StateLayout(run.layout));
@@ -235,7 +282,15 @@ absl::StatusOr<PreparedRun> PrepareRun(const RunOptions& options, const Roster& 
         "rehearsal is not for job files: use `skerry-coordinator rehearse JOB.yaml`");
   }
   job->is_rehearsal = options.is_rehearsal;
-  SKERRY_RETURN_IF_ERROR(CompletePrivacy(*job));
+  if (options.is_resume) {
+    SKERRY_ASSIGN_OR_RETURN(const RunHistory history, ReadRunHistory(options.run_dir));
+    SKERRY_ASSIGN_OR_RETURN(const JobConfig started,
+                            ParseJob(history.info.job_yaml, options.run_dir + "/run.db"));
+    KeepNoise(started, *job);
+  }
+  if (!options.is_resume || !job->privacy.noise_multiplier || !job->privacy.epsilon) {
+    SKERRY_RETURN_IF_ERROR(CompletePrivacy(*job));
+  }
   SKERRY_ASSIGN_OR_RETURN(ParameterLayoutPtr layout, LayoutOf(job->model));
   SKERRY_ASSIGN_OR_RETURN(UpdateEncoding encoding, CheckJob(*job, layout));
 

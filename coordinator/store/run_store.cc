@@ -15,6 +15,7 @@
 #include "common/tensor/safetensors.h"
 #include "coordinator/store/checkpoint.h"
 #include "coordinator/store/privacy_ledger.h"
+#include "coordinator/store/run_row.h"
 #include "coordinator/store/schema.h"
 
 namespace skerry {
@@ -38,46 +39,6 @@ absl::Status CheckWhole(SqliteDatabase& database, const std::string& run_dir) {
   return absl::DataLossError(
       fmt::format("{} is damaged: {}; the models beside it are whole files and can still be used",
                   DatabasePath(run_dir), result));
-}
-
-absl::Status InsertRun(SqliteDatabase& database, const RunInfo& info) {
-  SKERRY_ASSIGN_OR_RETURN(
-      SqliteStatement insert,
-      database.Prepare("INSERT INTO run (id, run_id, job_name, job_yaml, seed, roster_sha256,"
-                       " initial_sha256, rounds_planned, keep_models, started_unix_ms, status,"
-                       " status_detail, guarantee) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'running',"
-                       " '', ?)"));
-  const std::string seed = fmt::format("{}", info.seed);
-  return insert.Bind(1, info.run_id.value())
-      .Bind(2, info.job_name)
-      .Bind(3, info.job_yaml)
-      .Bind(4, seed)
-      .Bind(5, info.roster_sha256)
-      .Bind(6, info.initial_sha256)
-      .Bind(7, Signed(info.rounds_planned))
-      .Bind(8, Signed(info.keep_models))
-      .Bind(9, info.started_unix_ms)
-      .Bind(10, info.guarantee)
-      .Run();
-}
-
-absl::Status InsertSession(SqliteDatabase& database, const std::string& software_version,
-                           int64_t wall_unix_ms) {
-  SKERRY_ASSIGN_OR_RETURN(
-      SqliteStatement insert,
-      database.Prepare("INSERT INTO session (started_unix_ms, software_version) VALUES (?, ?)"));
-  return insert.Bind(1, wall_unix_ms).Bind(2, software_version).Run();
-}
-
-// A run that failed or was interrupted is running again; a completed one has nothing to continue.
-absl::Status BeginSession(SqliteDatabase& database, const std::string& software_version,
-                          int64_t wall_unix_ms) {
-  SKERRY_ASSIGN_OR_RETURN(SqliteTransaction transaction, SqliteTransaction::Begin(database));
-  SKERRY_RETURN_IF_ERROR(InsertSession(database, software_version, wall_unix_ms));
-  SKERRY_RETURN_IF_ERROR(
-      database.Execute("UPDATE run SET status = 'running', status_detail = '', ended_unix_ms = NULL"
-                       " WHERE status <> 'completed'"));
-  return transaction.Commit();
 }
 
 // Best effort: a file that stays costs space only, and the next Open tries again.
@@ -207,6 +168,14 @@ absl::Status RunStore::Append(std::span<const Record> records, int64_t wall_unix
     if (!files.state.empty()) RemoveFile(run_dir_ + "/" + files.state);
   }
   return absl::OkStatus();
+}
+
+absl::Status RunStore::Amend(const RunInfo& info, std::span<const Record> records,
+                             int64_t wall_unix_ms) {
+  SKERRY_ASSIGN_OR_RETURN(SqliteTransaction transaction, SqliteTransaction::Begin(database_));
+  SKERRY_RETURN_IF_ERROR(AmendRun(database_, info));
+  for (const Record& record : records) SKERRY_RETURN_IF_ERROR(Write(record, wall_unix_ms));
+  return transaction.Commit();
 }
 
 absl::Status RunStore::Write(const Record& record, int64_t wall_unix_ms) {

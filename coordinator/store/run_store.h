@@ -49,6 +49,11 @@ class RunStore {
   absl::Status Append(std::span<const Record> records, int64_t wall_unix_ms,
                       const std::optional<RoundTraffic>& traffic = std::nullopt);
 
+  // The run goes on with another job: `info`'s job, guarantee and planned rounds take the place of
+  // the old ones, a completed run is running again, and `records` are appended, all in one
+  // transaction.
+  absl::Status Amend(const RunInfo& info, std::span<const Record> records, int64_t wall_unix_ms);
+
   absl::StatusOr<RestoredStore> Restore();
   absl::StatusOr<ParameterVector> ReadAggregate(RoundId round, const ParameterLayoutPtr& layout);
 

@@ -49,7 +49,7 @@ TEST(ResumeTest, AnotherJobIsNotResumed) {
                     "ipc://" + deployment.Path("other"), "--roster", deployment.roster_path()});
 
   EXPECT_EQ(other.WaitForExit(), 2);
-  EXPECT_THAT(other.standard_error(), testing::HasSubstr("another job"));
+  EXPECT_THAT(other.standard_error(), testing::HasSubstr("another seed"));
 }
 
 }  // namespace
