@@ -119,6 +119,7 @@ class Renderer {
     if (auto line = Quality()) tail.push_back(*std::move(line));
     tail.push_back(Traffic());
     tail.push_back(Time());
+    if (!view_.refusals.empty()) tail.push_back(Refusals());
     if (!view_.waiting_for.empty()) {
       std::string_view sentence = view_.waiting_for;
       if (sentence.starts_with("waiting ")) sentence.remove_prefix(8);
@@ -393,6 +394,17 @@ class Renderer {
     line.Add(DurationText(view_.elapsed));
     if (const auto left = EstimateTimeLeft(view_)) {
       line.Add(dot(), Style::kDim).Add(fmt::format("about {} left", DurationText(*left)));
+    }
+    return line;
+  }
+
+  Line Refusals() const {
+    Line line = Label("refused");
+    std::string_view separator;
+    for (const auto& [reason, count] : view_.refusals) {
+      line.Add(std::string(separator), Style::kDim)
+          .Add(fmt::format("{} x {}", count, PlainText(reason)), Style::kWarning);
+      separator = ", ";
     }
     return line;
   }

@@ -63,13 +63,17 @@ struct RunView {
   std::vector<EventView> events;  // newest last; only the tail is shown
   uint64_t events_dropped = 0;    // older ones that are not in `events` any more
 
+  // Connections, joins and messages that were refused since the coordinator started, by the reason
+  // in words.
+  std::map<std::string, uint64_t> refusals{};
+
   uint64_t bytes_sent = 0;  // by the coordinator
   uint64_t bytes_received = 0;
   double bytes_sent_per_s = 0;
   double bytes_received_per_s = 0;
   Duration elapsed{};
   Duration round_elapsed{};
-  std::string model_sha256;  // of the newest model
+  std::string model_sha256;             // of the newest model
   std::optional<double> epsilon_spent;  // of the privacy budget; absent without charges
 
   uint64_t count_of(Participation participation) const {

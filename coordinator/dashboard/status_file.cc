@@ -78,6 +78,7 @@ Json ToJson(const RunView& view) {
           {"nodes", std::move(nodes)},
           {"rounds", std::move(rounds)},
           {"events", std::move(events)},
+          {"refusals", Json(view.refusals)},
           {"bytes_sent", view.bytes_sent},
           {"bytes_received", view.bytes_received},
           {"bytes_sent_per_s", view.bytes_sent_per_s},
@@ -183,6 +184,9 @@ absl::StatusOr<RunView> ViewFromJson(const std::string& text) {
   for (const Json& event : Member(json, "events")) {
     view.events.push_back({Get<uint64_t>(event, "round"), Get<std::string>(event, "kind"),
                            Get<std::string>(event, "node"), Get<std::string>(event, "detail")});
+  }
+  for (const auto& [reason, count] : Member(json, "refusals").items()) {
+    if (count.is_number_unsigned()) view.refusals[reason] = count.get<uint64_t>();
   }
   view.bytes_sent = Get<uint64_t>(json, "bytes_sent");
   view.bytes_received = Get<uint64_t>(json, "bytes_received");

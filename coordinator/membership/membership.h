@@ -86,7 +86,9 @@ class Membership {
 
   size_t process_count() const { return processes_.size(); }
   size_t node_count() const { return nodes_.size(); }
-  // Refused messages and joins by reason, since the start.
+  // A refusal that was decided elsewhere: of a connection, or of a part of a transfer.
+  void CountReject(proto::RejectReason reason) { ++rejects_[reason]; }
+  // Refused connections, messages and joins by reason, since the start.
   const std::map<proto::RejectReason, uint64_t>& rejects() const { return rejects_; }
 
  private:

@@ -23,6 +23,7 @@ namespace {
 constexpr size_t kWorkerJobsMax = 64;
 constexpr size_t kUploadsPerJob = 16;
 constexpr Duration kRosterInterval = std::chrono::seconds(1);
+constexpr Duration kRefusalLogInterval = std::chrono::seconds(1);
 constexpr Duration kPollMax = std::chrono::milliseconds(200);
 constexpr Duration kFlushTimeout = std::chrono::seconds(2);
 
@@ -113,6 +114,10 @@ Duration CoordinatorShell::TimeToWait(Instant now) const {
 
 void CoordinatorShell::HandlePoll(RouterPoll poll, Instant now) {
   for (const RefusedConnection& refused : poll.refused) {
+    membership_.CountReject(proto::REJECT_REASON_NOT_IN_ROSTER);
+    // All are counted; whoever tries a thousand times a second must not fill the disk with lines.
+    if (now - refusal_logged_at_ < kRefusalLogInterval) continue;
+    refusal_logged_at_ = now;
     LogWarning(fmt::format("refused a connection from {}: its key is not in the roster ({})",
                            refused.address, refused.public_key_z85));
   }
@@ -176,9 +181,11 @@ void CoordinatorShell::HandleRouted(PeerId peer, const proto::Envelope& envelope
 }
 
 void CoordinatorShell::HandleRefusal(PeerId peer, proto::RejectReason reason, Instant now) {
-  // What crossed a closing round is no fault; it is passed over.
   if (reason == proto::REJECT_REASON_MALFORMED) {
     membership_.HandleMalformed(peer, now, membership_out_);
+  } else if (reason != proto::REJECT_REASON_UNSPECIFIED) {
+    // What crossed a closing round is no fault: it is counted and passed over.
+    membership_.CountReject(reason);
   }
 }
 

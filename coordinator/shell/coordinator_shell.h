@@ -114,6 +114,7 @@ class CoordinatorShell {
 
   bool is_stop_handled_ = false;
   Instant roster_checked_at_{};
+  Instant refusal_logged_at_{};
   Instant round_began_at_{};
   RoundTraffic traffic_;  // since the last commit
 };

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/base/log.h"
+#include "common/protocol/codec.h"
 #include "coordinator/dashboard/status_file.h"
 
 namespace skerry {
@@ -107,6 +108,12 @@ void RunDisplay::Fill(const RoundMachine& machine, const Membership& membership,
     if (view_.nodes.size() == kNodesShownMax) break;
     view_.nodes.push_back(
         {node.value(), participant.participation, participant.permille, participant.reason});
+  }
+  view_.refusals.clear();
+  for (const auto* rejects : {&membership.rejects(), &data.rejects}) {
+    for (const auto& [reason, count] : *rejects) {
+      view_.refusals[protocol::Describe(reason)] += count;
+    }
   }
   view_.bytes_sent = bytes_sent_committed_ + under_way.bytes_sent;
   view_.bytes_received = bytes_received_committed_ + under_way.bytes_received;

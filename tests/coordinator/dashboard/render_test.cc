@@ -46,6 +46,7 @@ TEST(RenderTest, TrainingRoundLooksLikeThis) {
   accuracy   75.00 %  +25.00  ▁█  loss 0.7500
   traffic    ↓ 3.0 MB (120 kB/s) to nodes   ↑ 4.5 MB from nodes
   time       30 s · about 1 min 30 s left
+  refused    2 x malformed message, 1000 x not in the roster
   waiting    for node-3 (not connected, silent for 12 s)
   events     round 2  node cut node-3: no progress for 30 s
 )");

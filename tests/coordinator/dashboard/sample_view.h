@@ -29,6 +29,7 @@ inline RunView SampleView() {
   view.rounds = {{1, 4, 4, 10.0, 1'000'000, 2'000'000, {{"accuracy", 0.5}, {"loss", 1.5}}},
                  {2, 4, 3, 14.0, 1'000'000, 1'500'000, {{"accuracy", 0.75}, {"loss", 0.75}}}};
   view.events = {{2, "node cut", "node-3", "no progress for 30 s"}};
+  view.refusals = {{"malformed message", 2}, {"not in the roster", 1000}};
   view.bytes_sent = 3'000'000;
   view.bytes_received = 4'500'000;
   view.bytes_sent_per_s = 120'000;

@@ -30,6 +30,7 @@ TEST_F(StatusFileTest, ViewIsReadBack) {
   ASSERT_OK_AND_ASSIGN(const RunView read, ViewFromJson(ViewToJson(view)));
 
   EXPECT_EQ(ViewToJson(read), ViewToJson(view));
+  EXPECT_EQ(read.refusals.at("not in the roster"), 1000u);
   EXPECT_EQ(Render(read, Plain()), Render(view, Plain()));
 }
 
