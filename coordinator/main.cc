@@ -1,4 +1,5 @@
 // The coordinator's command line. Each command's work is done in a library; here it is only parsed.
+#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -17,24 +18,16 @@
 #include "coordinator/keys/keys_command.h"
 #include "coordinator/keys/throw_away_identities.h"
 #include "coordinator/shell/check_command.h"
+#include "coordinator/shell/exit_codes.h"
 #include "coordinator/shell/privacy_command.h"
+#include "coordinator/shell/rehearse_command.h"
 #include "coordinator/shell/run_command.h"
 #include "coordinator/shell/secagg_command.h"
 
 namespace skerry {
 namespace {
 
-constexpr int kExitFailed = 1;
-constexpr int kExitUsage = 2;
-
-int ExitCodeFor(const absl::Status& status) {
-  if (status.ok()) return 0;
-  LogError(std::string(status.message()));
-  return absl::IsInvalidArgument(status) || absl::IsNotFound(status) ||
-                 absl::IsAlreadyExists(status) || absl::IsPermissionDenied(status)
-             ? kExitUsage
-             : kExitFailed;
-}
+int ExitCodeFor(const absl::Status& status) { return status.ok() ? kExitDone : FailWith(status); }
 
 // Prints a result's description, or the error.
 template <typename Result, typename... Arguments>
@@ -68,6 +61,33 @@ void AddRun(CLI::App& app, int& exit_code) {
     if (!listen->empty()) options->listen = *listen;
     if (!endpoint->empty()) options->endpoint_path = *endpoint;
     exit_code = RunCommand(*options);
+  });
+}
+
+void AddRehearse(CLI::App& app, int& exit_code) {
+  auto* command = app.add_subcommand(
+      "rehearse", "One round with every node in which nothing is learned, and what would fail");
+  auto options = std::make_shared<RehearseOptions>();
+  auto listen = std::make_shared<std::string>();
+  auto endpoint = std::make_shared<std::string>();
+  auto wait_s = std::make_shared<int64_t>(options->wait.count());
+  RunOptions& run = options->run;
+  command->add_option("job", run.job_path, "The job's YAML")->required();
+  command->add_option("--set", run.overrides, "Override a key of the job: a.b=value")
+      ->take_all()
+      ->allow_extra_args(false);
+  command->add_option("--listen", *listen, "tcp://host:port or ipc://path, for transport.listen");
+  command->add_option("--keys", run.keys_folder, "Folder of the coordinator's keys (tcp)");
+  command->add_option("--roster", run.roster_path, "Who may take part")->required();
+  command->add_option("--endpoint-file", *endpoint, "Write the address that agents dial here");
+  command->add_option("--wait", *wait_s, "Seconds to wait for a node (default 60)")
+      ->check(CLI::Range(1, 86'400));
+  command->add_flag("--json", run.is_json, "Print the findings as one JSON object");
+  command->callback([=, &exit_code] {
+    if (!listen->empty()) options->run.listen = *listen;
+    if (!endpoint->empty()) options->run.endpoint_path = *endpoint;
+    options->wait = std::chrono::seconds(*wait_s);
+    exit_code = RehearseCommand(*options);
   });
 }
 
@@ -229,6 +249,7 @@ int Main(int argc, char** argv) {
   app.require_subcommand(1);
   int exit_code = 0;
   AddRun(app, exit_code);
+  AddRehearse(app, exit_code);
   AddCheck(app, exit_code);
   AddSecAgg(app, exit_code);
   AddPrivacy(app, exit_code);

@@ -86,9 +86,7 @@ absl::Status CheckBudget(HostedIndex index, const SessionData& data) {
 
 }  // namespace
 
-bool IsPrivate(const Run& run) {
-  return run.job != nullptr && run.job->privacy.enabled && !run.job->is_rehearsal;
-}
+bool IsPrivate(const Run& run) { return run.job != nullptr && run.job->privacy.enabled; }
 
 std::vector<BudgetQuestion> AskBudget(const SessionData& data) {
   std::vector<BudgetQuestion> questions;
@@ -150,7 +148,8 @@ bool AdmitToRound(HostedIndex index, SessionData& data, SessionOutbox& out) {
 
 bool ChargeUpdate(HostedIndex index, SessionData& data, SessionOutbox& out) {
   const Run& run = *data.run;
-  if (!IsPrivate(run)) return true;
+  // The budget has to have room for a rehearsed job, but zeros cost nothing.
+  if (!IsPrivate(run) || run.job->is_rehearsal) return true;
   HostedNode& node = data.node(index);
   const SpentEvent release = ReleaseOf(*run.job);
   const Charge charge{.data_id = run.job->data.id,

@@ -1,6 +1,8 @@
 #include "agent/training/node_trainer.h"
 
+#include <numeric>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -10,6 +12,7 @@
 #include "common/crypto/random_bits.h"
 #include "common/ml/batches.h"
 #include "common/ml/evaluator.h"
+#include "common/ml/model.h"
 #include "common/secagg/job_encoding.h"
 #include "common/secagg/rounding_key.h"
 
@@ -29,6 +32,20 @@ proto::RejectReason ReasonFor(const absl::Status& status) {
     default:
       return proto::REJECT_REASON_INTERNAL;
   }
+}
+
+// Zeros, and labels that any loss can use.
+SharedDataset MadeUpRows(const Dataset& like, size_t count) {
+  Dataset::Contents contents;
+  contents.example_shape = like.example_shape();
+  contents.features = std::vector<float>(count * like.example_size());
+  if (like.has_classes()) {
+    contents.classes.resize(count);
+  } else {
+    contents.target_size = like.target_size();
+    contents.targets.resize(count * like.target_size());
+  }
+  return std::make_shared<const Dataset>(std::move(contents));
 }
 
 }  // namespace
@@ -120,6 +137,31 @@ absl::StatusOr<Frame> NodeTrainer::TrainAndEncode(const TrainWork& work, const N
              : EncodeUpdate(encoding_, input, rounding_key, coordinates);
   if (!encoded.ok()) return absl::OutOfRangeError(std::string(encoded.message()));
   if (noise_) noise_->AddTo(coordinates, random);
+  return Frame::Own(std::move(bytes));
+}
+
+absl::StatusOr<Frame> NodeTrainer::Rehearse(const Dataset& data,
+                                            const TrainObserver& observer) const {
+  JobConfig job = *job_;
+  job.privacy = {};
+  job.training.local_epochs = 1;
+  const SharedDataset made_up = MadeUpRows(data, static_cast<size_t>(job.training.batch_size));
+  std::vector<uint32_t> rows(made_up->row_count());
+  std::iota(rows.begin(), rows.end(), 0u);
+  SKERRY_ASSIGN_OR_RETURN(const SharedModel model, InitialModel(job.model, job.seed));
+  SKERRY_ASSIGN_OR_RETURN(const std::unique_ptr<Trainer> trainer, Trainer::Create(job, compute_));
+  SKERRY_RETURN_IF_ERROR(
+      trainer->Train({.global = model, .dataset = made_up, .rows = rows}, observer).status());
+
+  const UpdateLayout& layout = encoding_.layout();
+  const std::vector<float> zeros(layout.parameter_count);
+  std::vector<uint8_t> bytes(layout.size() * sizeof(RingElement));
+  const std::span<RingElement> coordinates(reinterpret_cast<RingElement*>(bytes.data()),
+                                           layout.size());
+  UpdateInput input{.delta = zeros, .example_count = 1};
+  if (layout.has_metrics) input.metrics = MetricSums{};
+  SKERRY_RETURN_IF_ERROR(
+      EncodeUpdate(encoding_, input, SystemRandom().DrawSecret(KeyStream::kKeyBytes), coordinates));
   return Frame::Own(std::move(bytes));
 }
 

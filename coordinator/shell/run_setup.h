@@ -25,7 +25,7 @@ struct RunOptions {
   std::vector<std::string> overrides;  // --set
   std::string run_dir;                 // empty: runs/<time>
   bool is_resume = false;
-  bool is_rehearsal = false;  // `skerry-coordinator rehearse`: one round in which nothing is learned
+  bool is_rehearsal = false;  // one round in which nothing is learned
   std::optional<std::string> replay_dir;
   std::optional<std::string> listen;  // in place of transport.listen
   std::string keys_folder;

@@ -10,9 +10,9 @@
 
 namespace skerry {
 
-// Bytes that one round may write to the run directory: a checkpoint with the strategy's moments, the
-// sum as it is kept until the commit, as many uploads as there are memory slots in the spool, and a
-// row for every node. Uploads beyond that are small next to it or come one after the other.
+// Bytes that one round may write to the run directory: a checkpoint with the strategy's moments,
+// the sum as it is kept until the commit, as many uploads as there are memory slots in the spool,
+// and a row for every node. Uploads beyond that are small next to it or come one after the other.
 uint64_t RoundBytes(const JobConfig& job, uint64_t parameter_count);
 
 // Fails with kResourceExhausted, with both numbers, if the file system of `folder` has less.

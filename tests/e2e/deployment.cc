@@ -36,24 +36,26 @@ Deployment::Deployment(Options options) : options_(options) {
 
 void Deployment::StartCoordinator(const std::string& job, std::vector<std::string> arguments) {
   EXPECT_OK(WriteFileAtomically(Path("job.yaml"), job));
+  Start({"run", Path("job.yaml"), "--run-dir", run_dir()}, std::move(arguments));
+}
+
+void Deployment::StartRehearsal(const std::string& job, std::vector<std::string> arguments) {
+  EXPECT_OK(WriteFileAtomically(Path("job.yaml"), job));
+  Start({"rehearse", Path("job.yaml")}, std::move(arguments));
+}
+
+void Deployment::Start(std::vector<std::string> command, std::vector<std::string> arguments) {
   // A restarted coordinator listens where its agents know it.
   if (listen_.empty()) {
     listen_ = options_.link == Link::kTcp ? "tcp://127.0.0.1:0" : "ipc://" + Path("socket");
   }
-  std::vector<std::string> command = {CoordinatorProgram(),
-                                      "run",
-                                      Path("job.yaml"),
-                                      "--json",
-                                      "--run-dir",
-                                      run_dir(),
-                                      "--listen",
-                                      listen_,
-                                      "--keys",
-                                      key_folder(),
-                                      "--roster",
-                                      roster_path(),
-                                      "--endpoint-file",
-                                      Path("endpoint")};
+  command.insert(command.begin(), CoordinatorProgram());
+  for (const std::string& argument :
+       {std::string("--json"), std::string("--listen"), listen_, std::string("--keys"),
+        key_folder(), std::string("--roster"), roster_path(), std::string("--endpoint-file"),
+        Path("endpoint")}) {
+    command.push_back(argument);
+  }
   command.insert(command.end(), arguments.begin(), arguments.end());
   coordinator_ = std::make_unique<Subprocess>(std::move(command));
   ASSERT_TRUE(coordinator_->WaitForText("listening on")) << coordinator_->standard_error();
@@ -67,27 +69,18 @@ void Deployment::StartCoordinator(const std::string& job, std::vector<std::strin
 void Deployment::StartAgent(int process, std::vector<std::string> arguments) {
   const int first = process * options_.nodes / options_.processes;
   const int last = (process + 1) * options_.nodes / options_.processes - 1;
-  std::vector<std::string> command = {AgentProgram(),
-                                      "run",
-                                      "--coordinator",
-                                      endpoint_,
-                                      "--virtual-nodes",
-                                      fmt::format("{}-{}", first, last),
-                                      "--process",
-                                      fmt::format("process-{}", process),
-                                      "--keys",
-                                      fmt::format("{}/process-{}", key_folder(), process),
-                                      "--server-key",
-                                      key_folder() + "/coordinator.pub",
-                                      "--roster",
-                                      roster_path(),
-                                      "--allow-plain",
-                                      "--allow-coordinator-noise",
-                                      "--cohort-min",
-                                      "1",
-                                      "--spool",
-                                      Path(""),
-                                      "--once"};
+  std::vector<std::string> command = {
+      AgentProgram(),    "run",
+      "--coordinator",   dialled_.contains(process) ? dialled_.at(process) : endpoint_,
+      "--virtual-nodes", fmt::format("{}-{}", first, last),
+      "--process",       fmt::format("process-{}", process),
+      "--keys",          fmt::format("{}/process-{}", key_folder(), process),
+      "--server-key",    key_folder() + "/coordinator.pub",
+      "--roster",        roster_path(),
+      "--allow-plain",   "--allow-coordinator-noise",
+      "--cohort-min",    "1",
+      "--spool",         Path(""),
+      "--once"};
   command.insert(command.end(), arguments.begin(), arguments.end());
   agents_[process] = std::make_unique<Subprocess>(std::move(command));
 }

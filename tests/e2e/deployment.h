@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -31,6 +32,10 @@ class Deployment {
   // Starts the coordinator on the job text (with --json) and waits until it listens.
   // `arguments` are added to `run`.
   void StartCoordinator(const std::string& job, std::vector<std::string> arguments = {});
+  // The same for `rehearse`, which keeps no run.
+  void StartRehearsal(const std::string& job, std::vector<std::string> arguments = {});
+  // Where the p-th agent process dials from now on, in place of the coordinator's own address.
+  void DialInstead(int process, std::string address) { dialled_[process] = std::move(address); }
   // The agent process that hosts the p-th share of the nodes.
   void StartAgent(int process, std::vector<std::string> arguments = {});
   void StartAllAgents();
@@ -49,10 +54,13 @@ class Deployment {
   std::string Report() const;
 
  private:
+  void Start(std::vector<std::string> command, std::vector<std::string> arguments);
+
   Options options_;
   TemporaryDirectory folder_;
   std::string endpoint_;
   std::string listen_;
+  std::map<int, std::string> dialled_;
   std::unique_ptr<Subprocess> coordinator_;
   std::map<int, std::unique_ptr<Subprocess>> agents_;
 };
