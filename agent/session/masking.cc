@@ -64,6 +64,7 @@ SessionParams ParamsOf(const SessionData& data) {
       .colluders = run.job->secagg.colluders,
       .dropout_tolerance = run.job->secagg.dropout_tolerance,
       .min_survivors = run.job->secagg.min_survivors};
+  params.clip_norm = round.clip_norm;
   std::copy(round.model.sha256.begin(), round.model.sha256.end(), params.model_sha256.begin());
   return params;
 }

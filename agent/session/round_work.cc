@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "agent/session/budget.h"
+#include "agent/session/clip_norm.h"
 #include "agent/session/join.h"
 #include "agent/session/masking.h"
 #include "agent/session/progress.h"
@@ -161,11 +162,17 @@ bool RefuseTask(const proto::RoundTask& task, SessionData& data, SessionOutbox& 
   RejectReason reason = data.run->refusal;
   if (reason == proto::REJECT_REASON_UNSPECIFIED) {
     const uint64_t expected = data.run->layout->element_count() * sizeof(float);
-    if (task.model_bytes() == expected) return false;
-    reason = proto::REJECT_REASON_MODEL_MISMATCH;
-    ReportIgnored(fmt::format("RoundTask: the job's model has {} bytes, announced are {}", expected,
-                              task.model_bytes()),
-                  out);
+    if (task.model_bytes() != expected) {
+      reason = proto::REJECT_REASON_MODEL_MISMATCH;
+      ReportIgnored(fmt::format("RoundTask: the job's model has {} bytes, announced are {}",
+                                expected, task.model_bytes()),
+                    out);
+    } else if (const absl::Status clip = CheckClipNorm(task, data); !clip.ok()) {
+      reason = proto::REJECT_REASON_POLICY;
+      ReportIgnored(fmt::format("RoundTask: {}", std::string(clip.message())), out);
+    } else {
+      return false;
+    }
   }
   for (const std::string& id : task.nodes()) {
     if (const std::optional<HostedIndex> index = data.Find(id)) {
@@ -294,7 +301,8 @@ void StartTrainings(SessionData& data, SessionOutbox& out) {
                                  .round = round.key.round,
                                  .attempt = round.key.attempt,
                                  .scale_bits = round.scale_bits,
-                                 .model = data.run->model});
+                                 .model = data.run->model,
+                                 .clip_norm = round.clip_norm});
   }
 }
 
@@ -309,11 +317,14 @@ void TakeTask(const proto::RoundTask& task, std::optional<std::span<const uint8_
   if (RefuseTask(task, data, out)) return;
   Run& run = *data.run;
   const ModelKey model = ModelKeyOf(task);
-  const bool is_same = run.round && run.round->key == key && run.round->model == model;
+  const std::optional<double> clip_norm = ClipNormOf(task, run);
+  const bool is_same = run.round && run.round->key == key && run.round->model == model &&
+                       run.round->clip_norm == clip_norm;
   if (!is_same && RefuseSpent(task, data, out)) return;
   if (!is_same && run.round) AbandonRound(data, out);
   if (!run.round) {
-    run.round.emplace(LocalRound{.key = key, .model = model, .scale_bits = task.scale_bits()});
+    run.round.emplace(LocalRound{
+        .key = key, .model = model, .scale_bits = task.scale_bits(), .clip_norm = clip_norm});
     if (IsMasked(run)) run.round->crypto = std::make_unique<VerifyOnce>(*data.functions.crypto);
     out.report.push_back({.kind = SessionEventKind::kRoundBegun,
                           .round = key.round,

@@ -71,6 +71,7 @@ struct LocalRound {
   RoundKey key;
   ModelKey model{};
   uint32_t scale_bits = 0;
+  std::optional<double> clip_norm{};  // of the round, if the job's is adaptive
   std::unique_ptr<const SecAggCrypto> crypto{};  // for the clients of `nodes`; none without secagg
   std::deque<HostedIndex> queue{};               // an entry counts if its node's stage is kQueued
   absl::btree_map<HostedIndex, NodeWork> nodes{};

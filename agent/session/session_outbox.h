@@ -40,6 +40,7 @@ struct TrainWork {
   AttemptId attempt;
   uint32_t scale_bits = 0;
   SharedModel model;
+  std::optional<double> clip_norm{};  // of the round, if the job's is adaptive
 };
 
 // Add the masks to a trained update. Comes back as MaskDone; never cancelled. The keys are wiped

@@ -13,6 +13,7 @@
 #include "common/ml/batches.h"
 #include "common/ml/evaluator.h"
 #include "common/ml/model.h"
+#include "common/privacy/update_noise.h"
 #include "common/secagg/job_encoding.h"
 #include "common/secagg/rounding_key.h"
 
@@ -55,16 +56,21 @@ absl::StatusOr<std::unique_ptr<NodeTrainer>> NodeTrainer::Create(
     const ComputeConfig& compute) {
   SKERRY_ASSIGN_OR_RETURN(UpdateEncoding encoding, EncodingOf(*job, layout->element_count()));
   SKERRY_ASSIGN_OR_RETURN(std::unique_ptr<Trainer> trainer, Trainer::Create(*job, compute));
-  std::optional<DiscreteGaussian> noise;
-  const bool adds_noise = job->privacy.enabled && !job->is_rehearsal &&
-                          job->privacy.placement == NoisePlacement::kDistributed;
-  if (adds_noise) {
-    const double sigma = NoiseShare(*job, layout->element_count(), encoding.scale_bits());
-    SKERRY_ASSIGN_OR_RETURN(const NoiseVariance variance, NoiseVariance::AtLeast(sigma));
-    SKERRY_ASSIGN_OR_RETURN(noise, DiscreteGaussian::Create(variance));
-  }
-  return std::unique_ptr<NodeTrainer>(new NodeTrainer(std::move(job), compute, std::move(encoding),
-                                                      std::move(trainer), std::move(noise)));
+  return std::unique_ptr<NodeTrainer>(
+      new NodeTrainer(std::move(job), compute, std::move(encoding), std::move(trainer)));
+}
+
+absl::Status NodeTrainer::AddNoise(double clip_norm, std::span<RingElement> coordinates) {
+  const bool adds_noise = job_->privacy.enabled && !job_->is_rehearsal &&
+                          job_->privacy.placement == NoisePlacement::kDistributed;
+  if (!adds_noise) return absl::OkStatus();
+  SKERRY_ASSIGN_OR_RETURN(
+      const UpdateNoise noise,
+      UpdateNoise::Create(
+          NoiseShare(*job_, clip_norm, encoding_.layout().parameter_count, encoding_.scale_bits()),
+          ClipBitShare(*job_)));
+  noise.AddTo(coordinates, SystemRandom());
+  return absl::OkStatus();
 }
 
 TrainDone NodeTrainer::Run(const TrainWork& work, const NodeData& data,
@@ -116,7 +122,8 @@ absl::StatusOr<Frame> NodeTrainer::TrainAndEncode(const TrainWork& work, const N
                        .rows = rows.training,
                        .seed = TrainingSeed(job_->seed, work.node.value(), work.round.value(),
                                             work.attempt.value()),
-                       .random = &random},
+                       .random = &random,
+                       .clip_norm = work.clip_norm},
                       observer));
   train_loss = trained.train_loss;
 
@@ -125,6 +132,7 @@ absl::StatusOr<Frame> NodeTrainer::TrainAndEncode(const TrainWork& work, const N
   // private update is rounded and noised with cannot be repeated.
   const bool is_sum = !trained.gradient_sum.empty();
   input.delta = trained.delta;
+  input.is_within_clip = trained.is_within_clip;
   input.example_count = static_cast<int64_t>(trained.example_count);
   std::vector<uint8_t> bytes(encoding_.layout().size() * sizeof(RingElement));
   const std::span<RingElement> coordinates(reinterpret_cast<RingElement*>(bytes.data()),
@@ -136,7 +144,7 @@ absl::StatusOr<Frame> NodeTrainer::TrainAndEncode(const TrainWork& work, const N
       is_sum ? EncodeSum(encoding_, trained.gradient_sum, rounding_key, coordinates)
              : EncodeUpdate(encoding_, input, rounding_key, coordinates);
   if (!encoded.ok()) return absl::OutOfRangeError(std::string(encoded.message()));
-  if (noise_) noise_->AddTo(coordinates, random);
+  SKERRY_RETURN_IF_ERROR(AddNoise(work.clip_norm.value_or(job_->privacy.clip_norm), coordinates));
   return Frame::Own(std::move(bytes));
 }
 

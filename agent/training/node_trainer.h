@@ -16,7 +16,6 @@
 #include "common/config/job_config.h"
 #include "common/ml/compute.h"
 #include "common/ml/trainer.h"
-#include "common/privacy/discrete_gaussian.h"
 #include "common/secagg/fixed_point.h"
 
 namespace skerry {
@@ -32,16 +31,16 @@ class NodeTrainer {
 
  private:
   NodeTrainer(std::shared_ptr<const JobConfig> job, const ComputeConfig& compute,
-              UpdateEncoding encoding, std::unique_ptr<Trainer> trainer,
-              std::optional<DiscreteGaussian> noise)
+              UpdateEncoding encoding, std::unique_ptr<Trainer> trainer)
       : job_(std::move(job)),
         compute_(compute),
         encoding_(std::move(encoding)),
-        trainer_(std::move(trainer)),
-        noise_(std::move(noise)) {}
+        trainer_(std::move(trainer)) {}
 
   absl::StatusOr<Frame> TrainAndEncode(const TrainWork& work, const NodeData& data,
                                        const TrainObserver& observer, double& train_loss);
+  // This node's share, if nodes add noise to a sum.
+  absl::Status AddNoise(double clip_norm, std::span<RingElement> coordinates);
   // Trains on made-up rows of the shape of `data`, so that what a machine lacks shows, and makes an
   // upload of zeros, whatever came of it.
   absl::StatusOr<Frame> Rehearse(const Dataset& data, const TrainObserver& observer) const;
@@ -50,7 +49,6 @@ class NodeTrainer {
   ComputeConfig compute_;
   UpdateEncoding encoding_;
   std::unique_ptr<Trainer> trainer_;
-  std::optional<DiscreteGaussian> noise_;  // this node's share, if nodes add noise to a sum
 };
 
 }  // namespace skerry

@@ -174,6 +174,17 @@ struct SamplingConfig {
   bool operator==(const SamplingConfig&) const = default;
 };
 
+// A clip norm that follows a quantile of the update norms; unit client only.
+struct AdaptiveClipConfig {
+  double target_quantile = 0.5;  // of the nodes, whose updates are to be within the clip
+  double learning_rate = 0.2;
+  double initial = 0.1;
+  // Standard deviation of the noise in the sum of the nodes' bits; unset: a twentieth of the
+  // cohort.
+  std::optional<double> bit_noise{};
+  bool operator==(const AdaptiveClipConfig&) const = default;
+};
+
 struct PrivacyConfig {
   bool enabled = false;
   PrivacyUnit unit = PrivacyUnit::kRecord;
@@ -183,7 +194,8 @@ struct PrivacyConfig {
   double delta = 1e-5;
   Adjacency adjacency = Adjacency::kAddRemove;
   NoisePlacement placement = NoisePlacement::kAgent;
-  double clip_norm = 1.0;
+  double clip_norm = 1.0;  // with adaptive_clip the largest that it may become
+  std::optional<AdaptiveClipConfig> adaptive_clip{};
   int64_t records = 0;  // unit record: training records of all nodes together, a public number
   SamplingConfig sampling;
   bool operator==(const PrivacyConfig&) const = default;
@@ -224,8 +236,9 @@ struct TransportConfig {
 struct JobConfig {
   int64_t version = 1;
   uint64_t seed = 0;
-  // Set by `skerry-coordinator rehearse`: nodes load their data and send zeros, which no noise has to
-  // hide and no budget pays for. Part of the job, so that nobody can be told another thing unnoticed.
+  // Set by `skerry-coordinator rehearse`: nodes load their data and send zeros, which no noise has
+  // to hide and no budget pays for. Part of the job, so that nobody can be told another thing
+  // unnoticed.
   bool is_rehearsal = false;
   ModelConfig model;
   DataConfig data;

@@ -103,6 +103,18 @@ EncodingConfig ReadEncoding(SectionReader section) {
   return encoding;
 }
 
+AdaptiveClipConfig ReadAdaptiveClip(SectionReader section) {
+  AdaptiveClipConfig clip;
+  clip.target_quantile = section.Number("target_quantile", clip.target_quantile, kOpenRange);
+  clip.learning_rate = section.Number("learning_rate", clip.learning_rate, kRateRange);
+  clip.initial =
+      section.Number("initial", clip.initial, {.min = 0, .max = 1e6, .excludes_min = true});
+  clip.bit_noise =
+      section.OptionalNumber("bit_noise", {.min = 0, .max = 1e6, .excludes_min = true});
+  section.Finish();
+  return clip;
+}
+
 PrivacyConfig ReadPrivacy(SectionReader section) {
   PrivacyConfig privacy;
   privacy.enabled = section.Flag("enabled", privacy.enabled);
@@ -114,6 +126,11 @@ PrivacyConfig ReadPrivacy(SectionReader section) {
   privacy.placement = section.Word("placement", privacy.placement, kPlacementWords);
   privacy.clip_norm =
       section.Number("clip_norm", privacy.clip_norm, {.min = 0, .max = 1e6, .excludes_min = true});
+  if (section.HasValue("adaptive_clip")) {
+    privacy.adaptive_clip = ReadAdaptiveClip(section.Section("adaptive_clip"));
+  } else {
+    section.OptionalText("adaptive_clip");  // null
+  }
   privacy.records = section.Integer("records", privacy.records, {0, 1'000'000'000'000});
   SectionReader sampling = section.Section("sampling");
   privacy.sampling.scheme = sampling.Word("scheme", privacy.sampling.scheme, kSamplingWords);

@@ -213,6 +213,14 @@ void Write(const PrivacyConfig& privacy, YamlWriter& out) {
   out.Value("adjacency", WordFor(privacy.adjacency, kAdjacencyWords));
   out.Value("placement", WordFor(privacy.placement, kPlacementWords));
   out.Value("clip_norm", privacy.clip_norm);
+  if (const auto& clip = privacy.adaptive_clip) {
+    out.Begin("adaptive_clip");
+    out.Value("target_quantile", clip->target_quantile);
+    out.Value("learning_rate", clip->learning_rate);
+    out.Value("initial", clip->initial);
+    if (clip->bit_noise) out.Value("bit_noise", *clip->bit_noise);
+    out.End();
+  }
   out.Value("records", privacy.records);
   out.Begin("sampling");
   out.Value("scheme", WordFor(privacy.sampling.scheme, kSamplingWords));

@@ -74,6 +74,22 @@ void CheckSampling(const JobConfig& job, ConfigDiagnostics& diagnostics) {
   }
 }
 
+void CheckAdaptiveClip(const JobConfig& job, ConfigDiagnostics& diagnostics) {
+  const PrivacyConfig& privacy = job.privacy;
+  if (!privacy.adaptive_clip.has_value()) return;
+  if (privacy.unit != PrivacyUnit::kClient) {
+    diagnostics.Add("privacy.adaptive_clip",
+                    "follows the norms of whole updates: it is for unit client. Leave it out, or "
+                    "set privacy.unit to client");
+    return;
+  }
+  if (privacy.adaptive_clip->initial <= privacy.clip_norm) return;
+  diagnostics.Add("privacy.adaptive_clip.initial",
+                  fmt::format("must be at most privacy.clip_norm {:g}, which the clip never "
+                              "exceeds, got {:g}",
+                              privacy.clip_norm, privacy.adaptive_clip->initial));
+}
+
 void CheckRest(const JobConfig& job, ConfigDiagnostics& diagnostics) {
   if (!job.privacy.epsilon && !job.privacy.noise_multiplier) {
     diagnostics.Add("privacy.epsilon",
@@ -105,6 +121,11 @@ int64_t NoisySurvivors(const JobConfig& job) {
   return std::max<int64_t>(job.secagg.min_survivors - job.secagg.colluders, 1);
 }
 
+double ClipBitNoise(const JobConfig& job) {
+  return job.privacy.adaptive_clip->bit_noise.value_or(static_cast<double>(CohortSize(job.round)) /
+                                                       20);
+}
+
 int64_t StepsPerRound(const JobConfig& job) {
   if (job.privacy.placement != NoisePlacement::kAgent) return 1;
   const double epochs = static_cast<double>(job.training.local_epochs);
@@ -120,6 +141,9 @@ void CheckPrivacyRules(const JobConfig& job, ConfigDiagnostics& diagnostics) {
     CheckPlacement(job, diagnostics);
   }
   if (diagnostics.IsSound({"privacy.sampling", "privacy.unit"})) CheckSampling(job, diagnostics);
+  if (diagnostics.IsSound({"privacy.adaptive_clip", "privacy.unit", "privacy.clip_norm"})) {
+    CheckAdaptiveClip(job, diagnostics);
+  }
   if (diagnostics.IsSound({"privacy.epsilon", "privacy.noise_multiplier"})) {
     CheckRest(job, diagnostics);
   }

@@ -14,6 +14,9 @@ int64_t UnitCount(const JobConfig& job);
 // with theirs alone. 1 unless the noise is distributed.
 int64_t NoisySurvivors(const JobConfig& job);
 
+// Standard deviation of the noise in the sum of the nodes' clip bits; adaptive_clip must be set.
+double ClipBitNoise(const JobConfig& job);
+
 // Noisy steps that a node takes in one round: local_epochs epochs of 1 / rate expected batches each
 // with placement agent, else one.
 int64_t StepsPerRound(const JobConfig& job);

@@ -66,7 +66,10 @@ class Trainer::Impl {
     if (private_ != nullptr) return private_->Train(task, observer);
     SKERRY_ASSIGN_OR_RETURN(TrainResult result, TrainPlainly(task, observer));
     if (privacy_.enabled) {
-      SKERRY_RETURN_IF_ERROR(ClipUpdate(result.delta, privacy_.clip_norm));
+      const double clip_norm = task.clip_norm.value_or(privacy_.clip_norm);
+      SKERRY_ASSIGN_OR_RETURN(const double norm, UpdateNorm(result.delta));
+      result.is_within_clip = norm <= clip_norm;
+      SKERRY_RETURN_IF_ERROR(ClipUpdate(result.delta, clip_norm));
       result.example_count = 0;
       result.train_loss = 0.0;
     }

@@ -36,6 +36,8 @@ struct TrainTask {
   // Where samples and noise come from; must be set if privacy is enabled. Never follows from the
   // seed, which the coordinator knows.
   RandomBits* random = nullptr;
+  // Unit client with an adaptive clip norm: the round's. Not set: privacy.clip_norm.
+  std::optional<double> clip_norm{};
 };
 
 // Both may be empty. Called in the trainer's thread, before and after each step.
@@ -52,6 +54,7 @@ struct TrainResult {
   uint64_t example_count = 0;  // rows trained on; 0 with privacy, a count is nobody's business
   double train_loss = 0.0;     // mean over the examples of the last epoch; 0 without epochs and
                                // with privacy
+  bool is_within_clip = true;  // unit client: the update was not longer than the clip norm
 };
 
 class Trainer {

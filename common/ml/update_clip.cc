@@ -13,8 +13,7 @@ constexpr double kRoundingRoom = 0x1p-22;
 
 }  // namespace
 
-absl::Status ClipUpdate(std::span<float> update, double clip_norm) {
-  SKERRY_ASSERT(clip_norm > 0.0);
+absl::StatusOr<double> UpdateNorm(std::span<const float> update) {
   double square = 0.0;  // no sum of squares of finite floats overflows
   for (const float value : update) {
     square += static_cast<double>(value) * static_cast<double>(value);
@@ -24,8 +23,13 @@ absl::Status ClipUpdate(std::span<float> update, double clip_norm) {
         "a value of the update is not a finite number, which no clipping bounds: lower "
         "training.optimizer.learning_rate");
   }
+  return std::sqrt(square);
+}
+
+absl::Status ClipUpdate(std::span<float> update, double clip_norm) {
+  SKERRY_ASSERT(clip_norm > 0.0);
+  SKERRY_ASSIGN_OR_RETURN(const double norm, UpdateNorm(update));
   const double limit = clip_norm * (1.0 - kRoundingRoom);
-  const double norm = std::sqrt(square);
   if (norm <= limit) return absl::OkStatus();
   const double factor = limit / norm;
   for (float& value : update) value = static_cast<float>(static_cast<double>(value) * factor);

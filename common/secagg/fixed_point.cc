@@ -174,6 +174,14 @@ absl::StatusOr<UpdateEncoding> UpdateEncoding::Create(const UpdateLayout& layout
         fmt::format("encoding.weight_cap must be 1..{} for {} nodes, got {}", share,
                     limits.node_count_max, limits.weight_cap));
   }
+  const double bits_max = static_cast<double>(limits.node_count_max * (kClipBitUnit / 2)) +
+                          10 * limits.clip_bit_noise * static_cast<double>(kClipBitUnit);
+  if (layout.has_clip_bit && bits_max > static_cast<double>(kRingSignedMax)) {
+    return absl::InvalidArgumentError(
+        fmt::format("{} clip bits with noise of {:.4g} do not fit 32 bits: lower "
+                    "privacy.adaptive_clip.bit_noise",
+                    limits.node_count_max, limits.clip_bit_noise));
+  }
   encoding.layout_ = layout;
   encoding.limits_ = limits;
 
@@ -233,6 +241,10 @@ absl::Status EncodeUpdate(const UpdateEncoding& encoding, const UpdateInput& inp
     rounding.ReadWords(begin, out.subspan(begin, tile.size()));
     EncodeTile(tile, encoding.limits().range, multiplier, &out[begin]);
   }
+  if (layout.has_clip_bit) {
+    constexpr auto kHalf = static_cast<int32_t>(kClipBitUnit / 2);
+    out[layout.clip_bit_index()] = ToRing(input.is_within_clip ? kHalf : -kHalf);
+  }
   if (!layout.has_counts) return absl::OkStatus();
   out[layout.weight_index()] = static_cast<RingElement>(weight);
   out[layout.clamped_index()] =
@@ -289,6 +301,14 @@ absl::Status CheckCoordinates(const UpdateEncoding& encoding, size_t first,
   }
   for (size_t i = parameters; i < part.size(); ++i) {
     const size_t index = first + i;
+    if (layout.has_clip_bit) {
+      const int64_t bit = ToSigned(part[i]);
+      if (bit == kClipBitUnit / 2 || bit == -kClipBitUnit / 2) continue;
+      return absl::InvalidArgumentError(
+          fmt::format("the clip bit of the update is {}, expected "
+                      "+-{}",
+                      bit, kClipBitUnit / 2));
+    }
     if (!IsCountWithin(part[i], CoordinateMax(encoding, index))) {
       return absl::InvalidArgumentError(
           fmt::format("coordinate {} of the update is {}, expected 0..{}", index, ToSigned(part[i]),
@@ -307,7 +327,7 @@ absl::StatusOr<DecodedSum> DecodeSum(const UpdateEncoding& encoding,
                                      std::span<float> mean) {
   const UpdateLayout& layout = encoding.layout();
   SKERRY_ASSERT(sum.size() == layout.size() && mean.size() == layout.parameter_count);
-  for (size_t i = layout.parameter_count; i < layout.size(); ++i) {
+  for (size_t i = layout.parameter_count; i < layout.size() && layout.has_counts; ++i) {
     const int64_t sum_max = encoding.limits().node_count_max * CoordinateMax(encoding, i);
     if (!IsCountWithin(sum[i], sum_max)) {
       return absl::InvalidArgumentError(
@@ -324,6 +344,11 @@ absl::StatusOr<DecodedSum> DecodeSum(const UpdateEncoding& encoding,
   } else {
     decoded.weight_sum = encoding.limits().divisor +
                          encoding.limits().divisor_per_update * static_cast<double>(update_count);
+  }
+  if (layout.has_clip_bit) {
+    decoded.within_clip = as_double(layout.clip_bit_index()) / static_cast<double>(kClipBitUnit) /
+                              decoded.weight_sum +
+                          0.5;
   }
   if (decoded.weight_sum == 0) {
     return absl::FailedPreconditionError("no node of the sum has any example");

@@ -30,6 +30,9 @@ inline constexpr int kScaleBitsMin = 8;
 inline constexpr int kScaleBitsMax = 24;
 // A node's mean loss is capped here.
 inline constexpr double kMeanLossMax = 1 << 20;
+// A clip bit in units of the encoding: fine enough for noise of a few bits, and a million nodes
+// fit.
+inline constexpr int64_t kClipBitUnit = 1 << 10;
 
 // The largest f of kScaleBitsMin..bits_max with
 // node_count * (ceil(range * 2^f) + 1) + 10 noise * 2^f < 2^31, `noise` being the standard
@@ -46,7 +49,8 @@ struct EncodingLimits {
   // by `divisor` and, for each update in it, `divisor_per_update` more. Public numbers of the job.
   double divisor = 0;
   double divisor_per_update = 0;
-  double noise = 0;  // standard deviation in a coordinate of a sum
+  double noise = 0;           // standard deviation in a coordinate of a sum
+  double clip_bit_noise = 0;  // in the sum of clip bits, if the layout has them
   int scale_bits_max = kScaleBitsMax;
 };
 
@@ -87,6 +91,7 @@ struct UpdateInput {
   std::span<const float> delta;                      // layout().parameter_count values
   int64_t example_count = 0;                         // n, at least 0
   std::optional<MetricSums> metrics = std::nullopt;  // set exactly if the layout has metrics
+  bool is_within_clip = false;                       // counts only if the layout has a clip bit
 };
 
 // Writes the coordinates to `out` (layout().size() of them). Coordinate i is rounded with word i of
@@ -115,6 +120,8 @@ struct DecodedSum {
   double clamped_sum =
       0;  // parameters clamped, over all nodes; each node counts clamped_max() at most
   std::optional<MetricSums> metrics;
+  // What part of the cohort was within the clip norm, noise included; only with a clip bit.
+  std::optional<double> within_clip;
 };
 
 // Writes the weighted mean update to `mean` (layout().parameter_count values). `sum` must have

@@ -27,13 +27,44 @@ void SetDivisor(const JobConfig& job, EncodingLimits& limits) {
   }
 }
 
+absl::Status TooFewForBits(const JobConfig& job) {
+  const double z = *job.privacy.noise_multiplier;
+  return absl::InvalidArgumentError(fmt::format(
+      "privacy.adaptive_clip needs a noise multiplier below {:.4g}, twice the noise on the nodes' "
+      "bits ({:.4g}, by default a twentieth of the cohort of {}); it is {:.4g}. Take a fixed "
+      "privacy.clip_norm, a cohort of {:.0f} or more nodes, or a larger epsilon",
+      2 * ClipBitNoise(job), ClipBitNoise(job), CohortSize(job.round), z, std::floor(10 * z) + 1));
+}
+
 }  // namespace
 
-double NoiseShare(const JobConfig& job, size_t parameter_count, int scale_bits) {
-  const double sensitivity = std::ldexp(job.privacy.clip_norm, scale_bits) +
-                             std::sqrt(static_cast<double>(parameter_count));
-  return *job.privacy.noise_multiplier * sensitivity /
+double UpdateNoiseMultiplier(const JobConfig& job) {
+  const double z = *job.privacy.noise_multiplier;
+  if (!job.privacy.adaptive_clip.has_value()) return z;
+  const double bits = 2 * ClipBitNoise(job);
+  return z < bits ? 1 / std::sqrt(1 / (z * z) - 1 / (bits * bits)) : HUGE_VAL;
+}
+
+double NoiseShare(const JobConfig& job, double clip_norm, size_t parameter_count, int scale_bits) {
+  const double sensitivity =
+      std::ldexp(clip_norm, scale_bits) + std::sqrt(static_cast<double>(parameter_count));
+  return UpdateNoiseMultiplier(job) * sensitivity /
          std::sqrt(static_cast<double>(NoisySurvivors(job)));
+}
+
+double NoiseShare(const JobConfig& job, size_t parameter_count, int scale_bits) {
+  return NoiseShare(job, job.privacy.clip_norm, parameter_count, scale_bits);
+}
+
+double ClipBitShare(const JobConfig& job) {
+  if (!job.privacy.adaptive_clip.has_value()) return 0;
+  return ClipBitNoise(job) * static_cast<double>(kClipBitUnit) /
+         std::sqrt(static_cast<double>(NoisySurvivors(job)));
+}
+
+double SmallestClip(size_t parameter_count, int scale_bits) {
+  return std::ldexp(kRoundingShareMin * std::sqrt(static_cast<double>(parameter_count)),
+                    -scale_bits);
 }
 
 absl::StatusOr<UpdateEncoding> EncodingOf(const JobConfig& job, size_t parameter_count) {
@@ -50,9 +81,12 @@ absl::StatusOr<UpdateEncoding> EncodingOf(const JobConfig& job, size_t parameter
   if (!privacy.noise_multiplier) {
     return absl::FailedPreconditionError("privacy.noise_multiplier is not known yet");
   }
+  if (!std::isfinite(UpdateNoiseMultiplier(job))) return TooFewForBits(job);
   // Rounding moves a sum by less than sqrt(d); that is to be small beside the clip norm.
+  const double smallest =
+      privacy.adaptive_clip ? privacy.adaptive_clip->initial : privacy.clip_norm;
   const double rounding = std::sqrt(static_cast<double>(parameter_count));
-  const double least = std::log2(kRoundingShareMin * rounding / privacy.clip_norm);
+  const double least = std::log2(kRoundingShareMin * rounding / smallest);
   while (limits.scale_bits_max > kScaleBitsMin &&
          NoiseShare(job, parameter_count, limits.scale_bits_max) > kNoiseShareMax) {
     --limits.scale_bits_max;
@@ -60,6 +94,9 @@ absl::StatusOr<UpdateEncoding> EncodingOf(const JobConfig& job, size_t parameter
   const bool is_shared = privacy.placement == NoisePlacement::kDistributed;
   limits.noise = std::ldexp(NoiseShare(job, parameter_count, kScaleBitsMin), -kScaleBitsMin) *
                  std::sqrt(is_shared ? static_cast<double>(limits.node_count_max) : 1.0);
+  layout.has_clip_bit = privacy.adaptive_clip.has_value();
+  limits.clip_bit_noise = ClipBitShare(job) / static_cast<double>(kClipBitUnit) *
+                          std::sqrt(is_shared ? static_cast<double>(limits.node_count_max) : 1.0);
   absl::StatusOr<UpdateEncoding> encoding = UpdateEncoding::Create(layout, limits);
   if (encoding.ok()) {
     const double share = NoiseShare(job, parameter_count, encoding->scale_bits());
@@ -74,12 +111,10 @@ absl::StatusOr<UpdateEncoding> EncodingOf(const JobConfig& job, size_t parameter
   }
   if (encoding.ok() && encoding->scale_bits() < least) {
     return absl::InvalidArgumentError(fmt::format(
-        "updates are rounded to multiples of 2^-{}, but {} parameters and privacy.clip_norm {} "
-        "take "
+        "updates are rounded to multiples of 2^-{}, but {} parameters and a clip norm of {} take "
         "2^-{:.0f} if rounding is to stay below 1/{:.0f} of it: lower encoding.range or raise "
         "privacy.clip_norm",
-        encoding->scale_bits(), parameter_count, privacy.clip_norm, std::ceil(least),
-        kRoundingShareMin));
+        encoding->scale_bits(), parameter_count, smallest, std::ceil(least), kRoundingShareMin));
   }
   return encoding;
 }

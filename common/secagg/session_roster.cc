@@ -1,6 +1,7 @@
 #include "common/secagg/session_roster.h"
 
 #include <algorithm>
+#include <bit>
 #include <set>
 #include <span>
 
@@ -42,6 +43,9 @@ Transcript Begin(std::string_view purpose, const SessionParams& params) {
       .AppendU64("colluders", static_cast<uint64_t>(params.colluders))
       .AppendU64("dropout_tolerance", static_cast<uint64_t>(params.dropout_tolerance))
       .AppendU64("min_survivors", static_cast<uint64_t>(params.min_survivors));
+  if (params.clip_norm.has_value()) {
+    transcript.AppendU64("clip_norm", std::bit_cast<uint64_t>(*params.clip_norm));
+  }
   return transcript;
 }
 

@@ -35,6 +35,8 @@ struct SessionParams {
   int64_t colluders = 0;
   int64_t dropout_tolerance = 0;
   int64_t min_survivors = 1;
+  // Of the round, if it is adaptive: noise is in proportion to it, so it must be one for all.
+  std::optional<double> clip_norm{};
 };
 
 // A node's identity key, as this party has pinned it; none for a stranger.

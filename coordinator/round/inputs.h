@@ -72,6 +72,7 @@ struct CommitDone {
   std::optional<NodeMetrics> node_metrics;
   std::optional<CheckpointFiles> checkpoint;
   std::shared_ptr<const ParameterVector> aggregate;
+  std::optional<double> clip_norm{};  // of the next round, if the job's is adaptive
 };
 // The answer to an EvaluateWork; settles older ones too, if the shell left them out. A failed
 // evaluation is an event in the report, not the end of the run. No metrics: nothing to record.

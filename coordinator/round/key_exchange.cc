@@ -31,7 +31,8 @@ SessionParams ParamsOf(const RoundData& data) {
                        .scale_bits = data.policy.scale_bits,
                        .colluders = policy.config.colluders,
                        .dropout_tolerance = policy.config.dropout_tolerance,
-                       .min_survivors = policy.config.min_survivors};
+                       .min_survivors = policy.config.min_survivors,
+                       .clip_norm = data.clip_norm};
   const std::string model = absl::HexStringToBytes(data.model_sha256);
   SKERRY_ASSERT(model.size() == params.model_sha256.size());
   std::copy(model.begin(), model.end(), params.model_sha256.begin());

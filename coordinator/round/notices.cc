@@ -49,6 +49,7 @@ void SendTask(const RoundData& data, PeerId peer, const NodeId& node, Outbox& ou
   task.set_model_bytes(data.policy.model_bytes);
   task.set_model_sha256(absl::HexStringToBytes(data.model_sha256));
   task.set_scale_bits(data.policy.scale_bits);
+  if (data.clip_norm) task.set_clip_norm(*data.clip_norm);
   task.add_nodes(node.value());
   out.send.back().attach_model = data.policy.model_bytes <= protocol::kInlineModelBytesMax;
 }

@@ -147,10 +147,11 @@ struct RestoredRun {
   // Of the open round: whose updates are in the sum that has the coordinator's noise already. That
   // sum is committed and no other.
   std::optional<std::vector<NodeId>> noisy_survivors;
-  int64_t charge_count = 0;     // in the privacy ledger
-  ChargeKey newest_charge;      // of these; zero if there is none
-  std::string model_sha256;     // of version last_committed
-  ModelVersion last_evaluated;  // newest EvaluationRecorded; 0: none
+  int64_t charge_count = 0;         // in the privacy ledger
+  ChargeKey newest_charge;          // of these; zero if there is none
+  std::optional<double> clip_norm;  // of the next round, if the job's is adaptive
+  std::string model_sha256;         // of version last_committed
+  ModelVersion last_evaluated;      // newest EvaluationRecorded; 0: none
 };
 
 }  // namespace skerry

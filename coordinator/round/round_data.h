@@ -67,6 +67,7 @@ struct RoundData {
   RoundId first_round;  // that this process ran
   RoundId last_committed;
   std::string model_sha256;
+  std::optional<double> clip_norm;  // of the round after it, if the job's is adaptive
 
   int64_t charge_count = 0;  // releases that the privacy budget was charged for
   ChargeKey newest_charge;

@@ -48,6 +48,7 @@ RoundMachine::RoundMachine(RoundPolicy policy, std::vector<NodeId> roster, Resto
   data_.model_sha256 = std::move(restored.model_sha256);
   data_.charge_count = restored.charge_count;
   data_.newest_charge = restored.newest_charge;
+  data_.clip_norm = restored.clip_norm;
   data_.last_evaluated = restored.last_evaluated;
 }
 

@@ -15,6 +15,7 @@
 #include "common/crypto/hex.h"
 #include "common/crypto/sha256.h"
 #include "common/tensor/safetensors.h"
+#include "coordinator/shell/clip_state.h"
 #include "coordinator/store/checkpoint.h"
 #include "coordinator/store/noisy_sum.h"
 
@@ -99,9 +100,10 @@ std::string ModelSha256(const ParameterVector& model) {
   return HexOf(Sha256Of(AsBytes(model.values())));
 }
 
-Aggregator::Aggregator(Options options, StrategyState state)
+Aggregator::Aggregator(Options options, StrategyState state, std::optional<float> clip_norm)
     : options_(std::move(options)),
       state_(std::move(state)),
+      clip_norm_(clip_norm),
       sum_(options_.encoding.layout().size()) {}
 
 absl::Status CheckUpload(const UpdateEncoding& encoding, const UploadBody& upload) {
@@ -150,8 +152,10 @@ absl::Status Aggregator::Unmask(const MaskRecoveryInput& input) {
 }
 
 absl::Status Aggregator::AddNoise(const CommitWork& work) {
-  SKERRY_ASSERT(options_.noise.has_value());
-  options_.noise->AddTo(sum_, *options_.random);
+  SKERRY_ASSERT(options_.noise != nullptr);
+  const double clip_norm = clip_norm_ ? double{*clip_norm_} : options_.clip_norm;
+  SKERRY_ASSIGN_OR_RETURN(const UpdateNoise noise, options_.noise(clip_norm));
+  noise.AddTo(sum_, *options_.random);
   return WriteNoisySum(options_.run_dir, {work.round, work.attempt}, work.survivors, sum_);
 }
 
@@ -166,8 +170,23 @@ absl::StatusOr<std::optional<std::vector<NodeId>>> Aggregator::RestoreNoisySum(R
 
 bool Aggregator::is_checkpoint(RoundId round) const {
   return round.value() % static_cast<uint64_t>(options_.checkpoint_every) == 0 ||
-         round.value() == options_.round_count ||
+         round.value() == options_.round_count || clip_norm_.has_value() ||
          options_.layout->element_count() * sizeof(float) > kAggregateRowBytesMax;
+}
+
+absl::StatusOr<CheckpointFiles> Aggregator::Checkpoint(RoundId round, const ParameterVector& model,
+                                                       const std::string& sha256) const {
+  CheckpointContent content{
+      .round = round,
+      .model = &model,
+      .state = state_.has_value() ? &*state_ : nullptr,
+      .metadata = {{"round", std::to_string(round.value())}, {"model_sha256", sha256}}};
+  std::optional<ParameterVector> joined;
+  if (clip_norm_.has_value()) {
+    joined = JoinClipState(options_.clip_state_layout, state_, *clip_norm_);
+    content.state = &*joined;
+  }
+  return WriteCheckpoint(options_.run_dir, content);
 }
 
 Aggregator::CommitResult Aggregator::Commit(RoundId round, size_t update_count, SharedModel model) {
@@ -193,13 +212,13 @@ Aggregator::CommitResult Aggregator::Commit(RoundId round, size_t update_count, 
   std::shared_ptr<ParameterVector> writable = Writable(std::move(model));
   options_.strategy->Apply(writable->values(), std::as_const(*mean).values(), state_);
   result.done.model_sha256 = ModelSha256(*writable);
+  if (clip_norm_.has_value()) {
+    clip_norm_ = options_.adaptive_clip->Next(*clip_norm_, *decoded->within_clip);
+    result.done.clip_norm = *clip_norm_;
+  }
   if (is_checkpoint(round)) {
     mean.reset();  // large models: its memory is not needed while the files are written
-    auto files = WriteCheckpoint(options_.run_dir, {round,
-                                                    writable.get(),
-                                                    state_.has_value() ? &*state_ : nullptr,
-                                                    {{"round", std::to_string(round.value())},
-                                                     {"model_sha256", result.done.model_sha256}}});
+    auto files = Checkpoint(round, *writable, result.done.model_sha256);
     if (files.ok()) {
       result.done.checkpoint = *std::move(files);
     } else {

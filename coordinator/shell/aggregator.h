@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,7 +14,8 @@
 
 #include "absl/status/statusor.h"
 #include "common/crypto/random_bits.h"
-#include "common/privacy/discrete_gaussian.h"
+#include "common/privacy/adaptive_clip.h"
+#include "common/privacy/update_noise.h"
 #include "common/secagg/fixed_point.h"
 #include "common/secagg/mask_recovery.h"
 #include "common/tensor/parameter_vector.h"
@@ -37,16 +39,22 @@ class Aggregator {
     std::string run_dir;
     int64_t checkpoint_every = 1;
     uint64_t round_count = 0;  // the last round is always a checkpoint
-    // The coordinator's noise, if it has to add it, and where it comes from.
-    std::optional<DiscreteGaussian> noise{};
+    // The coordinator's noise for a round's clip norm, if it has to add it, and where it comes
+    // from.
+    std::function<absl::StatusOr<UpdateNoise>(double clip_norm)> noise{};
     RandomBits* random = &SystemRandom();
+    double clip_norm = 0;  // of a job that keeps to one
+    // Else how it changes: then every round is a checkpoint, and the state's file holds it too.
+    std::optional<AdaptiveClip> adaptive_clip{};
+    ParameterLayoutPtr clip_state_layout{};  // ClipStateLayout, if the clip norm is adaptive
   };
   struct CommitResult {
     CommitDone done;
     SharedModel model;  // of done.round; the old one if the commit failed
   };
 
-  Aggregator(Options options, StrategyState state);
+  // `clip_norm`: of the next round, if it is adaptive.
+  Aggregator(Options options, StrategyState state, std::optional<float> clip_norm = std::nullopt);
 
   // Adds one upload that passed CheckUpload. Fails with the spool's error if it cannot be read
   // back; the sum is then lost for this round.
@@ -79,9 +87,12 @@ class Aggregator {
 
  private:
   bool is_checkpoint(RoundId round) const;
+  absl::StatusOr<CheckpointFiles> Checkpoint(RoundId round, const ParameterVector& model,
+                                             const std::string& sha256) const;
 
   Options options_;
   StrategyState state_;
+  std::optional<float> clip_norm_;
   std::vector<RingElement> sum_;
 };
 

@@ -68,6 +68,13 @@ std::string PrivacyNumbers(const JobConfig& job, int64_t parameters) {
         "#   it is {:.4g} times a trusted curator's\n",
         noisy, invited, std::sqrt(invited / noisy));
   }
+  if (const auto& clip = privacy.adaptive_clip) {
+    text += fmt::format(
+        "#   the clip norm begins at {:g} and follows the {:g} quantile of the update norms, up to "
+        "{:g};\n#   noise of {:.4g} on the nodes' bits leaves {:.4g} as the updates' multiplier\n",
+        clip->initial, clip->target_quantile, privacy.clip_norm, ClipBitNoise(job),
+        UpdateNoiseMultiplier(job));
+  }
   const bool is_central = privacy.placement == NoisePlacement::kCoordinator;
   if (is_central) {
     text += "#   the coordinator adds it to each sum, 1 time a trusted curator's\n";

@@ -28,20 +28,22 @@ std::string PrivacyOf(const JobConfig& job) {
         "{} rounds {}. Each node adds the noise itself, so nobody has to be trusted for it.",
         job.round.count, promise);
   }
+  const std::string_view clips = privacy.adaptive_clip ? " and each clip norm" : "";
   if (privacy.placement == NoisePlacement::kCoordinator) {
     return fmt::format(
         "Differential privacy: all that anybody but the coordinator sees of {} rounds, that is "
-        "every model of this run, {}. It protects from those who see models and not from the "
+        "every model of this run{}, {}. It protects from those who see models and not from the "
         "coordinator, which sees {} without noise and is trusted to add it.",
-        job.round.count, promise,
+        job.round.count, clips, promise,
         job.secagg.enabled ? "each sum of updates" : "each node's update");
   }
   return fmt::format(
       "Differential privacy: all that the coordinator together with up to {} {} sees of {} rounds, "
-      "and so every model of this run, {}. No sum is opened without {} updates, whose honest nodes "
+      "and so every model of this run{}, {}. No sum is opened without {} updates, whose honest "
+      "nodes "
       "have put enough noise on it.",
-      job.secagg.colluders, job.secagg.colluders == 1 ? "node" : "nodes", job.round.count, promise,
-      job.secagg.min_survivors);
+      job.secagg.colluders, job.secagg.colluders == 1 ? "node" : "nodes", job.round.count, clips,
+      promise, job.secagg.min_survivors);
 }
 
 std::string SecAggOf(const JobConfig& job) {

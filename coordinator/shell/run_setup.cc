@@ -19,6 +19,7 @@
 #include "common/privacy/privacy_plan.h"
 #include "common/protocol/limits.h"
 #include "common/secagg/job_encoding.h"
+#include "coordinator/shell/clip_state.h"
 #include "coordinator/shell/guarantee.h"
 #include "coordinator/shell/run_amendment.h"
 #include "coordinator/store/checkpoint.h"
@@ -84,30 +85,49 @@ absl::StatusOr<SharedModel> RestoreModel(const PreparedRun& run, RunStore& store
   return SharedModel(std::make_shared<ParameterVector>(std::move(model)));
 }
 
-// The noise that the coordinator adds to each sum; none unless the job asks for it.
-absl::StatusOr<std::optional<DiscreteGaussian>> CentralNoise(const PreparedRun& run) {
+// Fails if the job's clip norm cannot begin where it is to begin.
+absl::StatusOr<std::optional<AdaptiveClip>> AdaptiveClipOf(const PreparedRun& run) {
   const PrivacyConfig& privacy = run.job.privacy;
-  if (!privacy.enabled || run.job.is_rehearsal) return std::nullopt;
-  if (privacy.placement != NoisePlacement::kCoordinator) return std::nullopt;
-  SKERRY_ASSIGN_OR_RETURN(const NoiseVariance variance,
-                          NoiseVariance::AtLeast(NoiseShare(run.job, run.layout->element_count(),
-                                                            run.encoding.scale_bits())));
-  return DiscreteGaussian::Create(variance);
+  if (!privacy.enabled || !privacy.adaptive_clip.has_value()) return std::nullopt;
+  return AdaptiveClip::Create(*privacy.adaptive_clip,
+                              SmallestClip(run.layout->element_count(), run.encoding.scale_bits()),
+                              privacy.clip_norm);
 }
 
-absl::StatusOr<std::unique_ptr<Aggregator>> MakeAggregator(const PreparedRun& run,
-                                                           std::shared_ptr<const Strategy> strategy,
-                                                           StrategyState state) {
-  SKERRY_ASSIGN_OR_RETURN(std::optional<DiscreteGaussian> noise, CentralNoise(run));
-  return std::make_unique<Aggregator>(
-      Aggregator::Options{.encoding = run.encoding,
-                          .layout = run.layout,
-                          .strategy = std::move(strategy),
-                          .run_dir = run.store->run_dir(),
-                          .checkpoint_every = run.job.storage.checkpoint_every,
-                          .round_count = RoundCount(run.policy),
-                          .noise = std::move(noise)},
-      std::move(state));
+// `joined`: of the newest checkpoint; null before the first one.
+absl::Status MakeAggregator(std::shared_ptr<const Strategy> strategy, StrategyState state,
+                            const ParameterVector* joined, PreparedRun& run) {
+  Aggregator::Options options{.encoding = run.encoding,
+                              .layout = run.layout,
+                              .strategy = strategy,
+                              .run_dir = run.store->run_dir(),
+                              .checkpoint_every = run.job.storage.checkpoint_every,
+                              .round_count = RoundCount(run.policy),
+                              .clip_norm = run.job.privacy.clip_norm};
+  const bool is_noise_due = run.job.privacy.enabled && !run.job.is_rehearsal &&
+                            run.job.privacy.placement == NoisePlacement::kCoordinator;
+  if (is_noise_due) {
+    options.noise = [job = run.job, count = run.layout->element_count(),
+                     bits = run.encoding.scale_bits()](double clip_norm) {
+      return UpdateNoise::Create(NoiseShare(job, clip_norm, count, bits), ClipBitShare(job));
+    };
+  }
+  SKERRY_ASSIGN_OR_RETURN(options.adaptive_clip, AdaptiveClipOf(run));
+  std::optional<float> clip_norm;
+  if (options.adaptive_clip.has_value()) {
+    SKERRY_ASSIGN_OR_RETURN(const ParameterLayoutPtr moments, strategy->StateLayout(run.layout));
+    SKERRY_ASSIGN_OR_RETURN(options.clip_state_layout, ClipStateLayout(moments));
+    clip_norm = options.adaptive_clip->initial();
+    if (joined != nullptr) {
+      ClipState split = SplitClipState(*joined, moments);
+      state = std::move(split.strategy);
+      clip_norm = split.clip_norm;
+    }
+    run.restored.clip_norm = *clip_norm;
+  }
+  SKERRY_RETURN_IF_ERROR(strategy->ValidateState(run.layout, state));
+  run.aggregator = std::make_unique<Aggregator>(std::move(options), std::move(state), clip_norm);
+  return absl::OkStatus();
 }
 
 // The sum of an open round that was complete when the coordinator stopped.
@@ -185,8 +205,9 @@ absl::Status OpenExisting(const RunOptions& options, int64_t wall_unix_ms, Prepa
   SKERRY_RETURN_IF_ERROR(OpenStore(options, wall_unix_ms, run));
   SKERRY_ASSIGN_OR_RETURN(const RestoredStore restored, run.store->Restore());
   std::shared_ptr<const Strategy> strategy = MakeStrategy(run.job.strategy);
-  SKERRY_ASSIGN_OR_RETURN(const ParameterLayoutPtr state_layout, strategy->StateLayout(run.layout));
+  SKERRY_ASSIGN_OR_RETURN(ParameterLayoutPtr state_layout, strategy->StateLayout(run.layout));
   StrategyState state;
+  bool is_state_stored = false;
   std::optional<ParameterVector> model;
   if (restored.base_round.value() == 0) {
     SKERRY_ASSIGN_OR_RETURN(state, strategy->InitialState(run.layout));
@@ -194,15 +215,18 @@ absl::Status OpenExisting(const RunOptions& options, int64_t wall_unix_ms, Prepa
                             ReadCheckpoint(options.run_dir, restored.base, run.layout, nullptr));
     model = std::move(loaded.model);
   } else {
+    if (run.job.privacy.enabled && run.job.privacy.adaptive_clip.has_value()) {
+      SKERRY_ASSIGN_OR_RETURN(state_layout, ClipStateLayout(state_layout));
+    }
     SKERRY_ASSIGN_OR_RETURN(LoadedCheckpoint loaded, ReadCheckpoint(options.run_dir, restored.base,
                                                                     run.layout, state_layout));
     state = std::move(loaded.state);
+    is_state_stored = true;
     model = std::move(loaded.model);
   }
-  SKERRY_RETURN_IF_ERROR(strategy->ValidateState(run.layout, state));
   run.restored = restored.run;
-  SKERRY_ASSIGN_OR_RETURN(run.aggregator,
-                          MakeAggregator(run, std::move(strategy), std::move(state)));
+  SKERRY_RETURN_IF_ERROR(MakeAggregator(std::move(strategy), state,
+                                        is_state_stored && state ? &*state : nullptr, run));
   SKERRY_RETURN_IF_ERROR(RestoreOpenSum(run));
   SKERRY_ASSIGN_OR_RETURN(
       run.model, RestoreModel(run, *run.store, restored, *run.aggregator, *std::move(model)));
@@ -216,8 +240,7 @@ absl::Status CreateNew(const RunOptions& options, SharedModel initial, PreparedR
   run.store = std::make_unique<RunStore>(std::move(store));
   std::shared_ptr<const Strategy> strategy = MakeStrategy(run.job.strategy);
   SKERRY_ASSIGN_OR_RETURN(StrategyState state, strategy->InitialState(run.layout));
-  SKERRY_ASSIGN_OR_RETURN(run.aggregator,
-                          MakeAggregator(run, std::move(strategy), std::move(state)));
+  SKERRY_RETURN_IF_ERROR(MakeAggregator(std::move(strategy), std::move(state), nullptr, run));
   run.model = std::move(initial);
   return absl::OkStatus();
 }

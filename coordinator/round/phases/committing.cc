@@ -85,6 +85,7 @@ Phase On(Committing&& phase, const CommitDone& in, RoundData& data, Instant now,
   out.persist.emplace_back(Committed(in, data, phase.since, now));
   data.last_committed = data.round;
   data.model_sha256 = in.model_sha256;
+  data.clip_norm = in.clip_norm;
   data.secagg.reset();
   SendRoundClosed(data, out);
   if (phase.stop) return Interrupt(phase.stop->detail, data, out);

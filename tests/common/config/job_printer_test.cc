@@ -37,6 +37,7 @@ class JobGenerator {
         .adjacency = Coin() ? Adjacency::kAddRemove : Adjacency::kReplaceOne,
         .placement = static_cast<NoisePlacement>(rng_.Below(3)),
         .clip_norm = Real(0.01, 100),
+        .adaptive_clip = Coin() ? std::optional<AdaptiveClipConfig>() : AdaptiveClip(),
         .sampling = {Coin() ? SamplingScheme::kPoisson : SamplingScheme::kFixed, Real(0.001, 1)}};
     job.secagg = {.colluders = Integer(0, 9),
                   .dropout_tolerance = Integer(0, 9),
@@ -50,6 +51,12 @@ class JobGenerator {
   }
 
  private:
+  AdaptiveClipConfig AdaptiveClip() {
+    return {.target_quantile = Real(0.1, 0.9),
+            .learning_rate = Real(0.01, 1),
+            .initial = Real(0.001, 0.01),
+            .bit_noise = Coin() ? std::nullopt : std::optional<double>(Real(0.1, 100))};
+  }
   bool Coin() { return rng_.Below(2) == 0; }
   int64_t Integer(int64_t min, int64_t max) {
     return min + static_cast<int64_t>(rng_.Below(static_cast<uint64_t>(max - min + 1)));

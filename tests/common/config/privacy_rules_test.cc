@@ -109,6 +109,32 @@ TEST(PrivacyRulesTest, TheCoordinatorMayAddTheNoiseForWholeNodesWithMasksAndWith
   EXPECT_EQ(StepsPerRound(job), 1);
 }
 
+TEST(PrivacyRulesTest, AnAdaptiveClipIsForWholeNodesAndBeginsBelowItsLargest) {
+  const std::vector<std::string> client = {"privacy.placement=coordinator", "privacy.unit=client",
+                                           "privacy.sampling.scheme=fixed"};
+  const auto with = [&](const std::string& clip) {
+    std::vector<std::string> overrides = client;
+    overrides.push_back("privacy.adaptive_clip=" + clip);
+    return Errors(overrides);
+  };
+  EXPECT_THAT(with("{initial: 1.0, bit_noise: 3, target_quantile: 0.7}"), IsEmpty());
+  EXPECT_THAT(with("null"), IsEmpty());
+  EXPECT_THAT(with("{initial: 1.01}"),
+              ElementsAre(HasSubstr("initial must be at most privacy.clip_norm 1")));
+  EXPECT_THAT(with("{target_quantile: 1}"), ElementsAre(HasSubstr("target_quantile must be")));
+  EXPECT_THAT(Errors({"privacy.adaptive_clip={initial: 0.5}"}),
+              ElementsAre(HasSubstr("follows the norms of whole updates")));
+}
+
+TEST(PrivacyRulesTest, TheBitsHaveATwentiethOfTheCohortAsNoiseUnlessTheJobSays) {
+  JobConfig job;
+  job.round = {.nodes = 100, .cohort_fraction = 0.6};
+  job.privacy.adaptive_clip.emplace();
+  EXPECT_DOUBLE_EQ(ClipBitNoise(job), 3);
+  job.privacy.adaptive_clip->bit_noise = 7;
+  EXPECT_DOUBLE_EQ(ClipBitNoise(job), 7);
+}
+
 TEST(PrivacyRulesTest, StepsOfARoundAreEpochsOverTheRate) {
   JobConfig job;
   job.privacy.sampling.rate = 0.00427;

@@ -147,6 +147,30 @@ TEST(PrivateClientTest, UpdateOfOrdinaryTrainingIsClippedOverAllCoordinatesToget
   EXPECT_EQ(result.train_loss, 0.0);
 }
 
+TEST(PrivateClientTest, ARoundsOwnClipNormWinsAndSaysWhetherTheUpdateWasWithin) {
+  const JobConfig job = WithPrivacy(SmallConvolution(), Mechanism::kClient, 1e6);
+  Node node(job);
+  ASSERT_OK_AND_ASSIGN(const TrainResult unclipped, node.Train());
+  const double norm = NormOf(unclipped.delta);
+  ASSERT_OK_AND_ASSIGN(const auto trainer, Trainer::Create(job, {}));
+  SeededRandom random(3);
+  TrainTask task{.global = node.global,
+                 .dataset = node.dataset,
+                 .rows = node.rows,
+                 .seed = 5,
+                 .random = &random,
+                 .clip_norm = norm * 0.999};
+
+  ASSERT_OK_AND_ASSIGN(const TrainResult beyond, trainer->Train(task));
+  task.clip_norm = norm * 1.001;
+  ASSERT_OK_AND_ASSIGN(const TrainResult within, trainer->Train(task));
+
+  EXPECT_FALSE(beyond.is_within_clip);
+  EXPECT_LE(NormOf(beyond.delta), norm * 0.999);
+  EXPECT_TRUE(within.is_within_clip);
+  EXPECT_EQ(within.delta, unclipped.delta);
+}
+
 TEST(PrivateClientTest, ShorterUpdateStays) {
   ASSERT_OK_AND_ASSIGN(const TrainResult unclipped, Node(SmallConvolution()).Train());
 

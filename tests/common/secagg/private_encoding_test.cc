@@ -118,6 +118,115 @@ TEST(PrivateEncodingTest, NoiseOfTheCoordinatorIsTheWholeNoiseOnce) {
   EXPECT_EQ(encoding.limits().divisor, 8);
 }
 
+// A hundred nodes, z 2 and so noise of 5 on the sum of the bits.
+JobConfig AdaptiveJob() {
+  JobConfig job = GradientJob();
+  job.round.nodes = 100;
+  job.privacy.unit = PrivacyUnit::kClient;
+  job.privacy.placement = NoisePlacement::kCoordinator;
+  job.privacy.noise_multiplier = 2.0;
+  job.privacy.adaptive_clip.emplace();
+  job.secagg = {};
+  return job;
+}
+
+TEST(AdaptiveEncodingTest, ABitTravelsBehindTheParametersAndSaysWhatPartWasWithin) {
+  ASSERT_OK_AND_ASSIGN(const UpdateEncoding encoding, EncodingOf(AdaptiveJob(), 2));
+  ASSERT_EQ(encoding.layout().size(), 3u);
+  const std::vector<float> delta = {0.25f, -0.5f};
+  SeededRandom random(3);
+  std::vector<RingElement> sum(3);
+  for (int node = 0; node < 100; ++node) {
+    std::vector<RingElement> update(3);
+    ASSERT_OK(EncodeUpdate(encoding, {.delta = delta, .is_within_clip = node < 70},
+                           random.DrawSecret(16), update));
+    ASSERT_OK(CheckUpdate(encoding, update));
+    AddInto(sum, update);
+  }
+  std::vector<float> mean(2);
+
+  ASSERT_OK_AND_ASSIGN(const DecodedSum decoded, DecodeSum(encoding, sum, 100, mean));
+
+  ASSERT_TRUE(decoded.within_clip.has_value());
+  EXPECT_DOUBLE_EQ(*decoded.within_clip, 0.7);
+  EXPECT_NEAR(mean[0], 0.25, 1e-5);
+  EXPECT_EQ(decoded.weight_sum, 100);
+}
+
+TEST(AdaptiveEncodingTest, ASumOfBitsBelowZeroIsNoisyAndNotBroken) {
+  ASSERT_OK_AND_ASSIGN(const UpdateEncoding encoding, EncodingOf(AdaptiveJob(), 2));
+  std::vector<RingElement> sum = {0, 0, ToRing(-60 * 1024)};  // bits of -50 and noise of -10
+  std::vector<float> mean(2);
+
+  ASSERT_OK_AND_ASSIGN(const DecodedSum decoded, DecodeSum(encoding, sum, 100, mean));
+
+  EXPECT_NEAR(*decoded.within_clip, -0.1, 1e-12);
+}
+
+TEST(AdaptiveEncodingTest, ABitIsOneOfTwoValues) {
+  ASSERT_OK_AND_ASSIGN(const UpdateEncoding encoding, EncodingOf(AdaptiveJob(), 2));
+  for (const int32_t bit : {-512, 512}) {
+    EXPECT_OK(CheckUpdate(encoding, std::vector<RingElement>{0, 0, ToRing(bit)}));
+  }
+  for (const int32_t bit : {0, 511, 513, -513, 1024}) {
+    EXPECT_THAT(CheckUpdate(encoding, std::vector<RingElement>{0, 0, ToRing(bit)}),
+                StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("clip bit")))
+        << bit;
+  }
+}
+
+// Both parts together, as one vector in units of their noise, move by 1 / z for one node.
+TEST(AdaptiveEncodingTest, UpdatesAndBitsTogetherHaveTheNoiseOfTheJob) {
+  const JobConfig job = AdaptiveJob();
+  ASSERT_OK_AND_ASSIGN(const UpdateEncoding encoding, EncodingOf(job, kParameters));
+  for (const double clip_norm : {0.1, 0.5}) {
+    const double update_moves =
+        std::ldexp(clip_norm, encoding.scale_bits()) + std::sqrt(double{kParameters});
+    const double update =
+        update_moves / NoiseShare(job, clip_norm, kParameters, encoding.scale_bits());
+    const double bit = 512 / ClipBitShare(job);
+
+    EXPECT_NEAR(std::hypot(update, bit), 1 / 2.0, 1e-12);
+    EXPECT_DOUBLE_EQ(bit, 0.1);  // half a bit in noise of 5
+  }
+}
+
+TEST(AdaptiveEncodingTest, NodesShareTheNoiseOfTheBitsToo) {
+  JobConfig job = AdaptiveJob();
+  job.privacy.placement = NoisePlacement::kDistributed;
+  job.secagg = {.enabled = true, .colluders = 10, .dropout_tolerance = 10, .min_survivors = 74};
+
+  EXPECT_DOUBLE_EQ(ClipBitShare(job), 5 * 1024 / 8.0);  // 64 honest survivors
+}
+
+TEST(AdaptiveEncodingTest, TooFewNodesForTheNoiseAreRefusedWithTheNumberThatWouldDo) {
+  JobConfig job = AdaptiveJob();
+  job.round.nodes = 20;
+  EXPECT_THAT(EncodingOf(job, 2).status(), StatusIs(absl::StatusCode::kInvalidArgument,
+                                                    HasSubstr("a cohort of 21 or more nodes")));
+  job.round.nodes = 21;
+  EXPECT_OK(EncodingOf(job, 2).status());
+}
+
+// What is safe for the largest clip is safe for all; what is fine enough for the first one decides
+// how small the clip may become.
+TEST(AdaptiveEncodingTest, TheLargestClipFitsAndTheFirstOneIsNotLostInRounding) {
+  JobConfig job = AdaptiveJob();
+  job.privacy.clip_norm = 20;
+  job.privacy.adaptive_clip->initial = 0.25;
+  ASSERT_OK_AND_ASSIGN(const UpdateEncoding encoding, EncodingOf(job, kParameters));
+  const double scale = std::ldexp(1.0, encoding.scale_bits());
+  EXPECT_LT(100 * (std::ceil(job.encoding.range * scale) + 1) +
+                10 * NoiseShare(job, 20, kParameters, encoding.scale_bits()),
+            0x1p31);
+  EXPECT_GE(0.25, SmallestClip(kParameters, encoding.scale_bits()));
+  EXPECT_DOUBLE_EQ(SmallestClip(kParameters, 20), 256 * std::sqrt(double{kParameters}) / 0x1p20);
+
+  job.privacy.adaptive_clip->initial = 1e-4;
+  EXPECT_THAT(EncodingOf(job, kParameters).status(),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("clip norm of 0.0001")));
+}
+
 TEST(PrivateEncodingTest, RangeNoiseAndRoundingFitOrAreRefused) {
   JobConfig job = GradientJob();
   ASSERT_OK_AND_ASSIGN(const UpdateEncoding encoding, EncodingOf(job, kParameters));

@@ -183,6 +183,53 @@ TEST(BudgetTest, AMaskedSumIsChargedOnceAndGetsItsNoiseAfterTheMasksAreOff) {
   EXPECT_NE(Pick<CommitWork>(out.work)[0].unmask, nullptr);
 }
 
+// The clip norm is state like the model: a round's tasks have the one that the round before left.
+TEST(BudgetTest, AnAdaptiveClipNormTravelsWithTheTaskAndChangesWithTheCommit) {
+  RestoredRun restored = FreshRun();
+  restored.clip_norm = 0.25;
+  RoundDriver driver(SmallPolicy(), RosterOf(4), restored);
+  driver.Start();
+  for (const int i : {1, 2, 3, 4}) {
+    const Outbox out = driver.Join(i);
+    ASSERT_THAT(out.send, SizeIs(1));
+    EXPECT_EQ(out.send[0].envelope.round_task().clip_norm(), 0.25);
+  }
+  for (const int i : {1, 2, 3, 4}) driver.Deliver(i);
+  CommitDone done;
+  done.round = RoundId(1);
+  done.model_sha256 = std::string(64, '1');
+  done.clip_norm = 0.5;
+
+  const Outbox out = driver.Do(done);
+
+  int tasks = 0;
+  for (const OutgoingMessage& message : out.send) {
+    if (!message.envelope.has_round_task()) continue;
+    ++tasks;
+    EXPECT_EQ(message.envelope.round_task().clip_norm(), 0.5);
+  }
+  EXPECT_EQ(tasks, 4);
+}
+
+// Noise is in proportion to the clip norm, so a node that was told another one must not share masks
+// with the others: it is part of what a session is about.
+TEST(BudgetTest, AnAdaptiveClipNormIsPartOfTheSession) {
+  RestoredRun restored = FreshRun();
+  restored.clip_norm = 0.25;
+  MaskedRun run(restored);
+  run.StartWith({1});
+
+  EXPECT_EQ(run.driver.machine.data().secagg->params().clip_norm, 0.25);
+  SessionParams params = run.Params(1);
+  const proto::KeyAdvert advert;
+  const auto without = AdvertTranscript(params, advert).Digest();
+  params.clip_norm = 0.25;
+  const auto with = AdvertTranscript(params, advert).Digest();
+  params.clip_norm = 0.2500001;
+  EXPECT_NE(with, without);
+  EXPECT_NE(AdvertTranscript(params, advert).Digest(), with);
+}
+
 TEST(BudgetTest, WithoutPrivacyNothingIsCharged) {
   MaskedRun run;
   run.RunUpTo(kAll, kAll);

@@ -1,4 +1,5 @@
 // The coordinator's noise: on the sum before anything is made of it, durable, and drawn once.
+#include <algorithm>
 #include <cmath>
 
 #include <gmock/gmock.h>
@@ -6,6 +7,8 @@
 
 #include "common/secagg/job_encoding.h"
 #include "coordinator/shell/aggregator.h"
+#include "coordinator/shell/clip_state.h"
+#include "coordinator/store/checkpoint.h"
 #include "tests/support/scripted_random.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temporary_directory.h"
@@ -48,7 +51,7 @@ class AggregatorNoiseTest : public testing::Test {
                        .strategy = MakeStrategy({}),
                        .run_dir = folder_ / "run",
                        .round_count = 3,
-                       .noise = *DiscreteGaussian::Create(*NoiseVariance::AtLeast(sigma)),
+                       .noise = [sigma](double) { return UpdateNoise::Create(sigma); },
                        .random = random_.get()},
                       std::nullopt);
   }
@@ -126,6 +129,57 @@ TEST_F(AggregatorNoiseTest, NoSumIsNoisedTwice) {
   CommitWork next = Work();
   next.attempt = AttemptId(2);
   EXPECT_OK(again.AddNoise(next));
+}
+
+TEST_F(AggregatorNoiseTest, AnAdaptiveClipFollowsTheBitsAndStandsInTheCheckpoint) {
+  job_.privacy.adaptive_clip =
+      AdaptiveClipConfig{.initial = 0.25, .bit_noise = 1e3};  // no more than z is needed of it
+  ASSERT_OK_AND_ASSIGN(encoding_, EncodingOf(job_, kParameters));
+  ASSERT_OK_AND_ASSIGN(const AdaptiveClip clip,
+                       AdaptiveClip::Create(*job_.privacy.adaptive_clip, 0.01, 0.5));
+  ASSERT_OK_AND_ASSIGN(const ParameterLayoutPtr state_layout, ClipStateLayout(nullptr));
+  Aggregator aggregator({.encoding = *encoding_,
+                         .layout = layout_,
+                         .strategy = MakeStrategy({}),
+                         .run_dir = folder_ / "run",
+                         .checkpoint_every = 100,
+                         .round_count = 100,
+                         .adaptive_clip = clip,
+                         .clip_state_layout = state_layout},
+                        std::nullopt, 0.25f);
+  for (int node = 0; node < 4; ++node) {
+    std::vector<uint8_t> bytes(encoding_->layout().size() * sizeof(RingElement));
+    const std::vector<float> delta(kParameters, 0.001f);
+    SeededRandom rounding(5);
+    ASSERT_OK(EncodeUpdate(*encoding_, {.delta = delta, .is_within_clip = node != 0},
+                           rounding.DrawSecret(16),
+                           {reinterpret_cast<RingElement*>(bytes.data()), kParameters + 1}));
+    ASSERT_OK(aggregator.Add(Frame::Own(std::move(bytes))));
+  }
+
+  const Aggregator::CommitResult result = aggregator.Commit(RoundId(1), 4, Zero());
+
+  ASSERT_OK(result.done.status);
+  const float expected = clip.Next(0.25f, 0.75);
+  EXPECT_EQ(result.done.clip_norm, expected);
+  ASSERT_TRUE(result.done.checkpoint.has_value());
+  ASSERT_OK_AND_ASSIGN(
+      const LoadedCheckpoint loaded,
+      ReadCheckpoint(folder_ / "run", *result.done.checkpoint, layout_, state_layout));
+  EXPECT_EQ(SplitClipState(*loaded.state, nullptr).clip_norm, expected);
+}
+
+TEST_F(AggregatorNoiseTest, MomentsAndClipNormOfAStateComeApartAgain) {
+  ASSERT_OK_AND_ASSIGN(const ParameterLayoutPtr moments,
+                       ParameterLayout::Create({{.name = "m/w", .sizes = {3}}}));
+  ASSERT_OK_AND_ASSIGN(const ParameterLayoutPtr layout, ClipStateLayout(moments));
+  StrategyState state(moments);
+  std::ranges::copy(std::vector<float>{1, 2, 3}, state->values().begin());
+
+  const ClipState split = SplitClipState(JoinClipState(layout, state, 0.125f), moments);
+
+  EXPECT_EQ(split.clip_norm, 0.125f);
+  EXPECT_TRUE(std::ranges::equal(split.strategy->values(), state->values()));
 }
 
 TEST_F(AggregatorNoiseTest, WithoutAStoredSumNothingIsRestored) {
