@@ -7,13 +7,22 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <vector>
 
+#include "common/base/clock.h"
 #include "common/secagg/ring.h"
 #include "coordinator/round/records.h"
 
 namespace skerry {
+
+// Where a process can be killed: between two steps of what it does.
+struct KillPlace {
+  RoundId round;
+  std::string_view phase;  // the coordinator's
+  std::string_view step;   // what the process is about to do, "send"
+};
 
 struct RunLog {
   // ---- durable: outlives the coordinator's process ---------------------------------------------
@@ -33,7 +42,12 @@ struct RunLog {
   std::map<std::tuple<NodeId, RoundId, AttemptId, int>, int> trainings;
   // Offers by node, round and attempt: the bytes that were offered, by their id.
   std::map<std::tuple<NodeId, RoundId, AttemptId>, std::set<uint64_t>> offers;
+  std::map<ProcessName, uint64_t> upload_bytes;  // handed to the link in offers and chunks
   int charges_lost = 0;  // paid for, and the process crashed before anything could leave
+  // In the order in which each process came to them; the coordinator's name is empty.
+  std::map<ProcessName, std::vector<KillPlace>> places;
+  std::string_view phase = "down";  // of the coordinator
+  Duration down{};                  // time without a coordinator
   int coordinator_crashes = 0;
   int sessions_continued = 0;  // by a restarted coordinator
   int attempts_given_up = 0;

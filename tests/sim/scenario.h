@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -17,6 +18,19 @@
 #include "tests/support/loopback_network.h"
 
 namespace skerry {
+
+// kill -9 of one process at one of the places that it comes to in a run.
+struct KillPoint {
+  ProcessName process;  // empty: the coordinator
+  size_t place = 0;
+};
+
+// The process has no link for a while.
+struct Outage {
+  ProcessName process;
+  Instant from;
+  Duration length{};
+};
 
 struct Scenario {
   uint64_t seed = 0;     // of the job: cohorts, optima, rounding bits
@@ -48,6 +62,12 @@ struct Scenario {
   double coordinator_crash_probability = 0;  // at each boundary of an outbox
   int crash_count_max = 0;                   // of each process
   Duration down_max = std::chrono::seconds(5);
+  std::map<ProcessName, uint64_t> slow_links{};  // bytes a second, each way
+  std::vector<Outage> outages{};
+  uint64_t slot_rate_min = 10;
+  // Besides what strikes at random.
+  std::vector<KillPoint> kills{};
+  bool records_places = false;  // RunLog::places, for those who want to draw kill points
 
   // Sees every message that reaches the coordinator.
   std::function<void(const proto::Envelope&, const Message&)> observe{};

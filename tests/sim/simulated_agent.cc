@@ -28,9 +28,29 @@ BudgetAnswer Answer(const BudgetQuestion& question, int64_t releases_max) {
 
 }  // namespace
 
+bool ClusterContext::IsKilledAt(const ProcessName& process, std::string_view step) const {
+  if (!scenario.records_places) return false;
+  std::vector<KillPlace>& places = log.places[process];
+  const size_t place = places.size();
+  const std::optional<RoundStarted>& open = log.standing.open_round;
+  places.push_back({.round = open ? open->round : log.standing.last_committed,
+                    .phase = log.phase,
+                    .step = step});
+  return std::any_of(scenario.kills.begin(), scenario.kills.end(), [&](const KillPoint& kill) {
+    return kill.process == process && kill.place == place;
+  });
+}
+
 SimulatedAgent::SimulatedAgent(ClusterContext context, ProcessName name, std::vector<NodeId> nodes,
                                Rng rng)
-    : context_(context), name_(std::move(name)), nodes_(std::move(nodes)), rng_(rng) {}
+    : context_(context), name_(std::move(name)), nodes_(std::move(nodes)), rng_(rng) {
+  for (const Outage& outage : context_.scenario.outages) {
+    if (outage.process != name_) continue;
+    context_.events.At(outage.from, [this] {
+      if (link_) context_.network.Break(*link_);
+    });
+  }
+}
 
 Duration SimulatedAgent::Between(Duration least, Duration most) {
   const auto range = static_cast<uint64_t>((most - least).count());
@@ -94,7 +114,30 @@ void SimulatedAgent::Crash() {
   context_.events.After(Between(milliseconds(1), context_.scenario.down_max), [this] { Start(); });
 }
 
+bool SimulatedAgent::IsStruck(std::string_view step, double probability) {
+  if (context_.IsKilledAt(name_, step)) return true;
+  return context_.is_faulty() && crash_count_ < context_.scenario.crash_count_max &&
+         rng_.Uniform() < probability;
+}
+
+std::optional<Instant> SimulatedAgent::OutageEnd() const {
+  const Instant now = context_.events.now();
+  for (const Outage& outage : context_.scenario.outages) {
+    const Instant end = outage.from + outage.length;
+    if (outage.process == name_ && outage.from <= now && now < end) return end;
+  }
+  return std::nullopt;
+}
+
 void SimulatedAgent::Dial() {
+  if (const std::optional<Instant> end = OutageEnd()) {
+    context_.events.At(*end, [this, incarnation = incarnation_] {
+      if (incarnation == incarnation_ && !link_) Dial();
+    });
+    return;
+  }
+  const auto slow = context_.scenario.slow_links.find(name_);
+  const uint64_t rate = slow == context_.scenario.slow_links.end() ? 0 : slow->second;
   const int incarnation = incarnation_;
   const auto is_present = [this, incarnation](PeerId link) {
     return incarnation == incarnation_ && link_ == link;
@@ -119,7 +162,8 @@ void SimulatedAgent::Dial() {
                                  .on_room =
                                      [this, is_present](PeerId link) {
                                        if (is_present(link)) PullBulk();
-                                     }});
+                                     }},
+                                rate);
 }
 
 void SimulatedAgent::OnDown(PeerId) {
@@ -133,9 +177,7 @@ void SimulatedAgent::OnDown(PeerId) {
 }
 
 void SimulatedAgent::OnMessage(PeerId, const Message& message) {
-  const bool crashes = context_.is_faulty() && crash_count_ < context_.scenario.crash_count_max &&
-                       rng_.Uniform() < context_.scenario.agent_crash_probability;
-  if (crashes) {
+  if (IsStruck("message", context_.scenario.agent_crash_probability)) {
     Crash();
     return;
   }
@@ -156,11 +198,8 @@ void SimulatedAgent::Step(const SessionInput& input) {
 
 bool SimulatedAgent::Persist(const SessionOutbox& out) {
   if (out.persist.empty()) return true;
-  const auto strikes = [this] {
-    return context_.is_faulty() && crash_count_ < context_.scenario.crash_count_max &&
-           rng_.Uniform() < context_.scenario.charge_crash_probability;
-  };
-  if (strikes()) {
+  const double probability = context_.scenario.charge_crash_probability;
+  if (IsStruck("charge", probability)) {
     Crash();
     return false;
   }
@@ -175,7 +214,7 @@ bool SimulatedAgent::Persist(const SessionOutbox& out) {
                                            charge.release.attempt.value()));
     }
   }
-  if (!strikes()) return true;
+  if (!IsStruck("charged", probability)) return true;
   ++log.charges_lost;
   Crash();
   return false;
@@ -225,6 +264,7 @@ void SimulatedAgent::PullBulk() {
     std::optional<BulkMessage> bulk = machine_->NextBulk(context_.events.now());
     if (!bulk) break;
     if (bulk->envelope.has_upload_offer()) NoteOffer(bulk->envelope.upload_offer());
+    if (bulk->raw) context_.log.upload_bytes[name_] += bulk->raw->size();
     context_.network.SendUp(*link_, {.envelope = Frame::Own(protocol::Encode(bulk->envelope)),
                                      .raw = std::move(bulk->raw)});
   }

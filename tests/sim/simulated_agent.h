@@ -31,6 +31,8 @@ struct ClusterContext {
   RunLog& log;
 
   bool is_faulty() const { return events.now() < scenario.network.until; }
+  // A process comes to a place where it may be killed: true if the scenario kills it there.
+  bool IsKilledAt(const ProcessName& process, std::string_view step) const;
 };
 
 class SimulatedAgent {
@@ -41,6 +43,10 @@ class SimulatedAgent {
 
  private:
   void Crash();
+  // When the process can have a link again, if it cannot now.
+  std::optional<Instant> OutageEnd() const;
+  // Whether a crash strikes before `step`, at random or because the scenario says so.
+  bool IsStruck(std::string_view step, double probability);
   void Dial();
   void OnDown(PeerId link);
   void OnMessage(PeerId link, const Message& message);

@@ -103,7 +103,7 @@ void SimulatedCoordinator::Start() {
       .models = ModelServer(static_cast<uint64_t>(scenario.chunk_bytes)),
       .uploads = UploadReceiver({.upload_bytes = policy.upload_bytes,
                                  .memory_slots = 2,
-                                 .slot_rate_min = 10,
+                                 .slot_rate_min = scenario.slot_rate_min,
                                  .window_bytes = scenario.window_bytes,
                                  .spool_folder = testing::TempDir()})});
   const ModelVersion version(context_.log.standing.last_committed.value());
@@ -161,10 +161,12 @@ void SimulatedCoordinator::Later(Instant when, std::function<void()> step) {
   });
 }
 
-bool SimulatedCoordinator::Survives() {
+bool SimulatedCoordinator::Survives(std::string_view step) {
   if (is_dying_) return false;
-  is_dying_ = context_.is_faulty() && crash_count_ < context_.scenario.crash_count_max &&
-              rng_.Uniform() < context_.scenario.coordinator_crash_probability;
+  context_.log.phase = process_->machine.phase_name();
+  is_dying_ = context_.IsKilledAt(ProcessName(), step) ||
+              (context_.is_faulty() && crash_count_ < context_.scenario.crash_count_max &&
+               rng_.Uniform() < context_.scenario.coordinator_crash_probability);
   return !is_dying_;
 }
 
@@ -176,8 +178,11 @@ void SimulatedCoordinator::Crash() {
   context_.network.StopListening();
   process_.reset();
   if (context_.log.ended) return;
-  const auto down = static_cast<uint64_t>(Duration(context_.scenario.down_max).count());
-  context_.events.After(Duration(static_cast<int64_t>(rng_.Below(down))), [this] { Start(); });
+  context_.log.phase = "down";
+  const auto down_max = static_cast<uint64_t>(Duration(context_.scenario.down_max).count());
+  const Duration down(static_cast<int64_t>(rng_.Below(down_max)));
+  context_.log.down += down;
+  context_.events.After(down, [this] { Start(); });
 }
 
 // ---- inputs ------------------------------------------------------------------------------------
@@ -252,7 +257,7 @@ void SimulatedCoordinator::Feed(const Input& input) {
 
 void SimulatedCoordinator::Drain(MembershipOutbox out) {
   for (const OutgoingMessage& message : out.send) {
-    if (!Survives()) return;
+    if (!Survives("send")) return;
     Send(message);
   }
   for (const PeerId peer : out.forget) {
@@ -261,38 +266,38 @@ void SimulatedCoordinator::Drain(MembershipOutbox out) {
     context_.network.HangUp(peer);
   }
   for (const Input& input : out.round) {
-    if (!Survives()) return;
+    if (!Survives("hear")) return;
     Feed(input);
   }
 }
 
 void SimulatedCoordinator::Drain(Outbox out) {
-  if (!Survives()) return;
+  if (!Survives("persist")) return;
   for (const Record& record : out.persist) Persist(record);  // one transaction
   for (const OutgoingMessage& message : out.send) {
-    if (!Survives()) return;
+    if (!Survives("send")) return;
     Send(message);
   }
   for (const Work& work : out.work) {
-    if (!Survives()) return;
+    if (!Survives("work")) return;
     Do(work);
   }
   for (const UploadOrder& order : out.uploads) {
-    if (!Survives()) return;
+    if (!Survives("order")) return;
     Handle(order);
   }
 }
 
 void SimulatedCoordinator::Drain(UploadReceiver::Events events) {
   for (const OutgoingMessage& message : events.send) {
-    if (!Survives()) return;
+    if (!Survives("send")) return;
     Send(message);
   }
   for (const UploadAdvanced& input : events.advanced) {
-    if (Survives()) Feed(input);
+    if (Survives("hear")) Feed(input);
   }
   for (const UploadComplete& input : events.complete) {
-    if (Survives()) Feed(input);
+    if (Survives("hear")) Feed(input);
   }
   for (const std::string& problem : events.problems) context_.log.violations.push_back(problem);
 }

@@ -51,8 +51,8 @@ class SimulatedCoordinator {
   void Enter(const std::function<void()>& step);
   // The same later, unless the process has ended by then.
   void Later(Instant when, std::function<void()> step);
-  // A place between two steps; false once the process is as good as dead.
-  bool Survives();
+  // A place before `step`; false once the process is as good as dead.
+  bool Survives(std::string_view step);
   void Crash();
 
   void OnMessage(PeerId peer, const Message& message);

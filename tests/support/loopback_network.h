@@ -1,6 +1,7 @@
 // Agents dial one coordinator in virtual time. A link is as TCP gives it: ordered and complete
 // until it breaks; then what was on the way is lost and each end hears of it in its own time.
-// Beyond TCP, a message may arrive once more, some time later, over the same link.
+// Beyond TCP, a message may arrive once more, some time later, over the same link. A link may be
+// slow: then a message takes its time after the one before.
 #pragma once
 
 #include <algorithm>
@@ -57,15 +58,16 @@ class LoopbackNetwork {
     for (const PeerId peer : all) Break(peer);
   }
 
-  PeerId Dial(AgentEnd end) {
+  // `bytes_per_s`: each way; 0 is no limit.
+  PeerId Dial(AgentEnd end, uint64_t bytes_per_s = 0) {
     const PeerId peer(++last_peer_);
     const auto agent = std::make_shared<AgentEnd>(std::move(end));
-    events_.After(Delay(), [this, peer, agent] {
+    events_.After(Delay(), [this, peer, agent, bytes_per_s] {
       if (coordinator_ == nullptr) {
         agent->on_down(peer);
         return;
       }
-      links_.emplace(peer, Link{.agent = agent});
+      links_.emplace(peer, Link{.agent = agent, .bytes_per_s = bytes_per_s});
       agent->on_up(peer);
     });
     return peer;
@@ -112,6 +114,7 @@ class LoopbackNetwork {
   };
   struct Link {
     std::shared_ptr<AgentEnd> agent;
+    uint64_t bytes_per_s = 0;
     Lane up{};
     Lane down{};
   };
@@ -132,6 +135,9 @@ class LoopbackNetwork {
     }
     Lane& lane = direction == Direction::kUp ? link->second.up : link->second.down;
     lane.last_arrival = std::max(lane.last_arrival, events_.now() + Delay());
+    if (const uint64_t rate = link->second.bytes_per_s; rate > 0) {
+      lane.last_arrival += Duration(static_cast<int64_t>(message.size() * 1'000'000'000 / rate));
+    }
     ++lane.on_the_way;
     if (is_faulty() && rng_.Uniform() < faults_.duplicate_probability) {
       const Duration later(static_cast<int64_t>(rng_.Below(2'000'000'000)));
