@@ -54,8 +54,11 @@ RunHistory HistoryOf(int rounds, int charges) {
   history.run_dir = "runs/1";
   history.rounds.resize(static_cast<size_t>(rounds));
   for (int i = 0; i < charges; ++i) {
-    history.charges.push_back(
-        {.noise_multiplier = *Recorded().privacy.noise_multiplier, .sampling_rate = 1, .steps = 1});
+    history.charges.push_back({.round = {},
+                               .attempt = {},
+                               .noise_multiplier = *Recorded().privacy.noise_multiplier,
+                               .sampling_rate = 1,
+                               .steps = 1});
   }
   return history;
 }
