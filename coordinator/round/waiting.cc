@@ -68,50 +68,90 @@ std::string Outstanding(const RoundData& data, Instant now, bool is_cutting) {
   return names.Text();
 }
 
-std::string Describe(const Selecting&, const RoundData& data, Instant) {
-  return fmt::format("waiting for nodes in the roster: it has {}, a round needs {}",
-                     data.roster.size(), data.policy.round.quorum);
+// How long it has lasted, if that is long enough to wonder.
+std::string Lasting(Instant since, Instant now) {
+  if (now - since < std::chrono::seconds(2)) return "";
+  return fmt::format(", for {} so far", InSeconds(now - since));
+}
+
+std::string Describe(const Selecting& phase, const RoundData& data, Instant now) {
+  const Instant end = phase.since + data.policy.round.wait_timeout;
+  return fmt::format(
+      "waiting for nodes in the roster: it has {}, a round needs {}{}; gives up in {}",
+      data.roster.size(), data.policy.round.quorum, Lasting(phase.since, now),
+      InSeconds(end - now));
 }
 
 std::string Describe(const Training&, const RoundData& data, Instant now) {
   const Instant end = data.last_progress + data.policy.round.wait_timeout;
   std::string text;
   if (data.secagg && data.secagg->stage() < SecAggServer::Stage::kUpdates) {
-    text = fmt::format("{} with {}", DescribeKeyExchange(data), Outstanding(data, now, false));
+    text = fmt::format("{} with {}{}", DescribeKeyExchange(data), Outstanding(data, now, false),
+                       Lasting(data.session_stage_since, now));
   } else {
-    text = fmt::format("waiting for {} more of {}", data.quorum - data.accepted_count(),
-                       Outstanding(data, now, false));
+    text = fmt::format("waiting for {} more of {}{}", data.quorum - data.accepted_count(),
+                       Outstanding(data, now, false), Lasting(data.round_started_at, now));
   }
-  // The end is worth a word once it comes near.
+  if (end <= now) return text;
+  // The exact end is worth a word once it comes near.
   if (end - now < data.policy.round.wait_timeout / 2) {
-    text += fmt::format("; gives up in {}", InSeconds(end - now));
+    return text + fmt::format("; gives up in {}", InSeconds(end - now));
   }
-  return text;
+  return text + fmt::format("; gives up after {} without progress",
+                            InSeconds(data.policy.round.wait_timeout));
 }
 
 std::string Describe(const Collecting&, const RoundData& data, Instant now) {
-  return "waiting for " + Outstanding(data, now, true);
+  return fmt::format("waiting for {}{}; goes on without who is silent for {}",
+                     Outstanding(data, now, true), Lasting(*data.quorum_at, now),
+                     InSeconds(data.policy.round.stall_timeout));
 }
 
-std::string Describe(const Unmasking& phase, const RoundData& data, Instant) {
-  if (!phase.is_sealed) return "waiting for the masked sum to be stored";
+// Survivors that have not answered the present question.
+std::string Unanswered(const RoundData& data, Instant now) {
+  const SecAggServer& server = *data.secagg;
+  const bool is_signing = server.stage() == SecAggServer::Stage::kSignatures;
+  NameList names;
+  for (const auto& [node, participant] : data.participants) {
+    if (!server.IsSurvivor(node)) continue;
+    if (is_signing ? server.HasSignature(node) : server.HasUnmaskShares(node)) continue;
+    if (!names.HasRoom()) {
+      names.Add("");
+      continue;
+    }
+    const NodeState* state = data.FindNode(node);
+    std::string_view what = "asked";
+    if (participant.has_lost_session) what = "has lost its keys, not waited for";
+    if (state == nullptr || !state->peer) what = "not connected";
+    names.Add(fmt::format("{} ({})", node.value(), what));
+  }
+  return names.Text() + Lasting(data.session_stage_since, now);
+}
+
+std::string Describe(const Unmasking& phase, const RoundData& data, Instant now) {
+  if (!phase.is_sealed) {
+    return "waiting for the masked sum to be stored" + Lasting(data.session_stage_since, now);
+  }
   const bool is_signing = data.secagg->stage() == SecAggServer::Stage::kSignatures;
   const SessionRoster& roster = data.secagg->roster();
   const size_t holders = roster.graph().HoldersOf(0).size();
   return fmt::format(
-      "waiting for survivors to {}: {} of {}, {}{} are needed",
+      "waiting for survivors to {}: {} of {}, {}{} are needed; missing: {}; stops after {}",
       is_signing ? "sign who they are" : "open the sum",
       is_signing ? data.secagg->signature_count() : data.secagg->answer_count(),
       data.secagg->survivor_count(), roster.threshold(),
-      holders == roster.size() ? "" : fmt::format(" of the {} partners of each node", holders));
+      holders == roster.size() ? "" : fmt::format(" of the {} partners of each node", holders),
+      Unanswered(data, now), InSeconds(data.policy.round.wait_timeout));
 }
 
-std::string Describe(const Committing&, const RoundData& data, Instant) {
-  return fmt::format("waiting for the commit of round {}", data.round.value());
+std::string Describe(const Committing& phase, const RoundData& data, Instant now) {
+  return fmt::format("waiting for the commit of round {}{}", data.round.value(),
+                     Lasting(phase.since, now));
 }
 
 std::string Describe(const Evaluating&, const RoundData& data, Instant) {
-  return fmt::format("waiting for the evaluation of round {}'s model", data.last_committed.value());
+  return fmt::format("waiting for the evaluation of round {}'s model; then the run ends",
+                     data.last_committed.value());
 }
 
 std::string Describe(const Finished&, const RoundData&, Instant) { return ""; }
