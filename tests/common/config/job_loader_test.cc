@@ -173,6 +173,15 @@ TEST(JobLoaderTest, KeysThatDoNotApplyAreNamedWithWhatTheyApplyTo) {
               ElementsAre(HasSubstr("data.normalize only applies to datasets of images")));
 }
 
+TEST(JobLoaderTest, SecretCohortsAreRefusedWithTheReason) {
+  EXPECT_THAT(ErrorsWith("privacy: {observer: insider}\n"), testing::IsEmpty());
+  EXPECT_THAT(
+      ErrorsWith("privacy: {observer: public}\n"),
+      ElementsAre(HasSubstr("privacy.observer public needs cohorts that are drawn in secret")));
+  EXPECT_THAT(ErrorsWith("privacy: {observer: nobody}\n"),
+              ElementsAre(HasSubstr("must be insider or public, got nobody")));
+}
+
 TEST(JobLoaderTest, EveryRangeIsCheckedAtItsEdge) {
   struct Case {
     std::string key, last_good, first_bad;
