@@ -29,6 +29,7 @@ struct LinkOptions {
   Duration handshake_timeout = std::chrono::seconds(10);
   // A link on which nothing was heard for `heartbeat_timeout` is closed. A 256 KiB chunk takes
   // 2 s at 1 Mbit/s and heartbeats queue behind chunks already in the kernel, hence its length.
+  // Heartbeats are the agents'; a coordinator answers them, and has the kernel probe as often.
   Duration heartbeat_interval = std::chrono::seconds(5);
   Duration heartbeat_timeout = std::chrono::seconds(30);
 

@@ -22,6 +22,10 @@ int Milliseconds(Duration duration) {
   return static_cast<int>(std::clamp<int64_t>(ms, 0, std::numeric_limits<int>::max()));
 }
 
+int WholeSeconds(Duration duration) {
+  return static_cast<int>(std::chrono::ceil<std::chrono::seconds>(duration).count());
+}
+
 }  // namespace
 
 absl::Status ZmqErrorStatus(std::string_view what) {
@@ -118,6 +122,10 @@ absl::Status ZmqSocket::Apply(const LinkOptions& options) {
       {ZMQ_HEARTBEAT_TTL, Milliseconds(options.heartbeat_timeout)},
       {ZMQ_CONNECT_TIMEOUT, Milliseconds(options.handshake_timeout)},
       {ZMQ_TCP_KEEPALIVE, 1},
+      {ZMQ_TCP_KEEPALIVE_IDLE, WholeSeconds(options.heartbeat_interval)},
+      {ZMQ_TCP_KEEPALIVE_INTVL, WholeSeconds(options.heartbeat_interval)},
+      // With it, how many probes are sent no longer counts.
+      {ZMQ_TCP_MAXRT, Milliseconds(options.heartbeat_timeout)},
       {ZMQ_IPV6, 1},
   };
   for (const auto& [option, value] : settings) SKERRY_RETURN_IF_ERROR(Set(option, value));

@@ -17,9 +17,10 @@ using testing::HasSubstr;
 // An agent process of its own, so that it can be stopped without a word.
 class AgentProcess {
  public:
-  explicit AgentProcess(const std::string& address) : child_(::fork()) {
+  explicit AgentProcess(const std::string& address, LinkOptions link = {}) : child_(::fork()) {
     if (child_ != 0) return;
     DealerOptions options;
+    options.link = link;
     options.address = address;
     options.retry_wait_min = options.retry_wait_max = std::chrono::milliseconds(1);
     auto dealer = DealerEndpoint::Create(options, Rng(1));
@@ -52,16 +53,46 @@ TEST(RouterEndpointTest, ProcessThatDiesIsGone) {
 
 TEST(RouterEndpointTest, ProcessThatFallsSilentIsGoneAfterTheHeartbeatTimeout) {
   Net net(Net::Scheme::kIpc);
-  AgentProcess agent("ipc://" + net.folder_.path() + "/socket");
   LinkOptions link;
   link.heartbeat_interval = std::chrono::milliseconds(20);
   link.heartbeat_timeout = std::chrono::milliseconds(300);
+  AgentProcess agent("ipc://" + net.folder_.path() + "/socket", link);
   net.StartRouter(link);
   ASSERT_TRUE(net.Until([&] { return !net.router_log_.messages.empty(); }));
+  for (int turn = 0; turn < 20; ++turn) net.Turn();  // a heartbeat is the last that it says
 
   agent.Signal(SIGSTOP);
 
   EXPECT_TRUE(net.Until([&] { return net.router_log_.gone.size() == 1; }));
+}
+
+// ZeroMQ 4.3.4 aborts if it is time for a heartbeat on such a connection.
+TEST(RouterEndpointTest, ConnectionThatEndsWithItsQueueFullWaitsUntilItIsRead) {
+  constexpr size_t kCount = 64;
+  Net net(Net::Scheme::kIpc);
+  LinkOptions link;
+  link.receive_messages_max = 1;
+  link.heartbeat_interval = std::chrono::milliseconds(10);
+  net.StartRouter(link);
+  const size_t sender = net.AddDealer(net.Enrol("alpha"));
+  const size_t bystander = net.AddDealer(net.Enrol("beta"));
+  const PeerId peer = net.Introduce(sender);
+  net.router_log_.messages.clear();
+  // The router's process is busy: a bystander's waiting is what lets time pass.
+  const auto wait = [&] {
+    for (int i = 0; i < 40; ++i) net.dealers_[bystander].Poll(kStep, net.now_);
+  };
+
+  size_t sent = 0;
+  while (sent < kCount && net.dealers_[sender].Send(TextMessage("update"))) ++sent;
+  wait();
+  net.is_dealer_silent_[sender] = true;
+  { const DealerEndpoint closed = std::move(net.dealers_[sender]); }
+  wait();
+
+  EXPECT_TRUE(net.Until([&] { return !net.router_log_.gone.empty(); }));
+  EXPECT_EQ(net.router_log_.gone.front().peer, peer);
+  EXPECT_GT(net.router_log_.messages.size(), 0u);
 }
 
 TEST(RouterEndpointTest, HundredsOfConnectionsAtOnceAreAllServed) {
