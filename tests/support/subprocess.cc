@@ -89,6 +89,15 @@ bool Subprocess::WaitForText(const std::string& text, int count, std::chrono::se
   return true;
 }
 
+bool Subprocess::ReadFor(std::chrono::milliseconds duration) {
+  const Instant until = SystemClock().Now() + duration;
+  for (;;) {
+    const int left_ms = MillisecondsUntil(until);
+    if (!ReadSome(left_ms)) return false;
+    if (left_ms == 0) return true;
+  }
+}
+
 int Subprocess::WaitForExit(std::chrono::seconds deadline) {
   SKERRY_ASSERT(pid_ > 0);
   const Instant until = SystemClock().Now() + deadline;

@@ -20,6 +20,8 @@ class Subprocess {
   // False if the process closed both or `deadline` passed before.
   bool WaitForText(const std::string& text, int count = 1,
                    std::chrono::seconds deadline = std::chrono::seconds(240));
+  // Reads what comes within `duration`. False if the process has closed both.
+  bool ReadFor(std::chrono::milliseconds duration);
   // Reads to the end and returns the exit status; 128 + n if signal n ended it. Kills the process
   // and returns -1 if `deadline` passed before.
   int WaitForExit(std::chrono::seconds deadline = std::chrono::seconds(240));
