@@ -18,6 +18,7 @@
 #include "common/config/job_loader.h"
 #include "common/ml/compute.h"
 #include "coordinator/store/run_history.h"
+#include "tests/bench/echo_job.h"
 #include "tests/bench/median.h"
 #include "tests/e2e/deployment.h"
 #include "tests/support/fedavg_reference.h"
@@ -26,38 +27,6 @@ namespace skerry {
 namespace {
 
 using Link = Deployment::Link;
-
-// 64 images of one class: enough for nodes that do not train.
-std::string TinyImages(const TemporaryDirectory& folder) {
-  const auto big_endian = [](uint32_t value) {
-    std::string bytes;
-    for (int shift = 24; shift >= 0; shift -= 8) bytes += static_cast<char>(value >> shift);
-    return bytes;
-  };
-  constexpr uint32_t kRows = 4096;
-  std::string images = big_endian(0x803) + big_endian(kRows) + big_endian(28) + big_endian(28);
-  images.append(kRows * 784, '\x40');
-  std::string labels = big_endian(0x801) + big_endian(kRows);
-  labels.append(kRows, '\0');
-  SKERRY_ASSERT(WriteFileAtomically(folder / "train-images-idx3-ubyte", images).ok());
-  SKERRY_ASSERT(WriteFileAtomically(folder / "train-labels-idx1-ubyte", labels).ok());
-  return folder.path();
-}
-
-// A job that sends a model of 784 * outputs + outputs parameters there and back.
-std::string EchoJob(const std::string& data, int64_t outputs, int nodes, int rounds,
-                    int checkpoint_every) {
-  return fmt::format(R"(version: 1
-seed: 1
-model: {{input: [1, 28, 28], layers: [flatten, linear: {{out: {}}}]}}
-data: {{id: tiny, dataset: idx, path: {}, partition: {{scheme: iid}}}}
-training: {{local_epochs: 0, batch_size: 32}}
-round: {{count: {}, nodes: {}, quorum: {}}}
-evaluation: {{every_rounds: 0}}
-storage: {{checkpoint_every: {}, keep_models: 1}}
-)",
-                     outputs, data, rounds, nodes, nodes, checkpoint_every);
-}
 
 struct Outcome {
   std::vector<double> round_seconds;  // without the first
