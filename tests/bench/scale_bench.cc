@@ -50,7 +50,7 @@ const std::vector<Load>& Loads() {
        0.2,
        500,
        {"round.quorum=40", "secagg.enabled=true", "secagg.colluders=4",
-        "secagg.dropout_tolerance=24"}},
+        "secagg.dropout_tolerance=14"}},
       {"ring",
        "1,000 nodes, masked, ring",
        1000,
@@ -100,14 +100,11 @@ class LoadedRun {
     double last_mib = 0;
     int done = 0;
     Subprocess& coordinator = deployment_.coordinator();
-    while (done < load_.rounds &&
-           coordinator.WaitForText(fmt::format("round {} of {} done", done + 1, load_.rounds), 1,
-                                   std::chrono::seconds(600))) {
+    while (done < load_.rounds && WaitForRound(done + 1)) {
       ++done;
       if (const double mib = ResidentMib(coordinator.pid()); mib > 0) last_mib = mib;
       if (done <= kWarmRounds) warm_mib = last_mib;
-      for (const int process : stopped_) deployment_.agent(process).Signal(SIGCONT);
-      stopped_.clear();
+      Recover();
       if (done < load_.rounds) Fail();
     }
     const nlohmann::json result = deployment_.Result();
@@ -127,10 +124,26 @@ class LoadedRun {
     deployment_.StartAgent(process, {"--quiet", "--colluders-min", "0", "--survivors-min", "1"});
   }
 
+  // Whoever is stopped comes back after some seconds at the latest: the round may need them.
+  bool WaitForRound(int round) {
+    const std::string text = fmt::format("round {} of {} done", round, load_.rounds);
+    Subprocess& coordinator = deployment_.coordinator();
+    while (!coordinator.WaitForText(text, 1, std::chrono::seconds(3))) {
+      Recover();
+      if (!coordinator.ReadFor(milliseconds(1))) return false;
+    }
+    return true;
+  }
+
+  void Recover() {
+    for (const int process : stopped_) deployment_.agent(process).Signal(SIGCONT);
+    stopped_.clear();
+  }
+
   // Somewhere in the round that has begun, some of the processes fail.
   void Fail() {
     if (load_.failing == 0) return;
-    deployment_.coordinator().ReadFor(milliseconds(rng_.Below(100)));
+    deployment_.coordinator().ReadFor(milliseconds(rng_.Below(30)));
     std::vector<int> all(static_cast<size_t>(load_.processes));
     for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<int>(i);
     rng_.Shuffle(all);
