@@ -64,8 +64,7 @@ struct EpisodeOptions {
   uint64_t seed = 0;
   int faults = 0;
   milliseconds fault_max{};  // the longest cut or stop
-  // Over TCP a repeated message breaks the encrypted link at once, which is left to long episodes:
-  // agents were seen to die of it on a busy machine.
+  // Over TCP a repeated message breaks the encrypted link at once, which is left to long episodes.
   bool repeats_messages = true;
 };
 
