@@ -7,7 +7,8 @@
 #include <fmt/format.h>
 
 #include "common/base/file.h"
-#include "tests/e2e/chaos/chaos_cluster.h"
+#include "tests/e2e/deployment.h"
+#include "tests/support/chaos_proxy.h"
 #include "tests/support/status_matchers.h"
 
 namespace skerry {
@@ -63,6 +64,8 @@ TEST(FullDiskTest, StopsTheRunWithAWordAndCostsItNothing) {
   std::vector<std::string> resuming = rounds;
   resuming.push_back("--resume");
   deployment.StartCoordinator(SmallJob(), resuming);
+  // Those that were told of the failure before the coordinator ended have ended too (--once).
+  deployment.StartAllAgents();
   const nlohmann::json result = deployment.Result();
   ASSERT_EQ(result.value("status", ""), "completed") << deployment.coordinator().standard_error();
 
