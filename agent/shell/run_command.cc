@@ -1,12 +1,10 @@
 #include "agent/shell/run_command.h"
 
 #include <algorithm>
-#include <atomic>
 #include <charconv>
 #include <cmath>
 #include <memory>
 #include <optional>
-#include <signal.h>
 #include <utility>
 
 #include <fmt/format.h>
@@ -31,6 +29,7 @@
 #include "common/privacy/ledger.h"
 #include "common/protocol/limits.h"
 #include "common/secagg/secagg_crypto.h"
+#include "common/transport/stop_signal.h"
 
 namespace skerry {
 namespace {
@@ -38,24 +37,6 @@ namespace {
 constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
 constexpr std::string_view kLedgerName = "privacy-ledger.jsonl";
-
-std::atomic<bool> g_is_stopping{false};
-std::optional<Wakeup> g_wakeup;
-
-void RequestStop(int) {
-  g_is_stopping = true;
-  if (g_wakeup.has_value()) g_wakeup->Notify();
-}
-
-void CatchSignals(Wakeup wakeup) {
-  g_wakeup = std::move(wakeup);
-  struct sigaction action = {};
-  action.sa_handler = RequestStop;
-  action.sa_flags = static_cast<int>(SA_RESETHAND);  // a second signal ends the process at once
-  ::sigaction(SIGINT, &action, nullptr);
-  ::sigaction(SIGTERM, &action, nullptr);
-  ::signal(SIGPIPE, SIG_IGN);
-}
 
 // The nodes to host and where their data comes from. Every one must have its key.
 absl::StatusOr<std::vector<NodeSource>> NodesToHost(const AgentRunOptions& options,
@@ -236,7 +217,7 @@ absl::StatusOr<int> RunAgent(const AgentRunOptions& options) {
                           PinnedRoster(config.identity, nodes, *keys));
   SKERRY_ASSIGN_OR_RETURN(Ledger ledger, OpenLedger(config, options.is_quiet));
   SKERRY_ASSIGN_OR_RETURN(DealerEndpoint dealer, Dial(config, *keys));
-  CatchSignals(dealer.wakeup());
+  CatchStopSignals(dealer.wakeup());
 
   SessionOptions session;
   if (roster != nullptr) session.roster_nodes = static_cast<uint32_t>(roster->nodes().size());
@@ -262,7 +243,7 @@ absl::StatusOr<int> RunAgent(const AgentRunOptions& options) {
   AgentShell shell(SessionMachine(std::move(session), FunctionsOf(keys, roster, &spool),
                                   Rng(SystemRandom().NextU64())),
                    std::move(ledger), std::move(dealer), std::move(pool),
-                   EventLog(options.is_quiet), g_is_stopping);
+                   EventLog(options.is_quiet), StopFlag());
   return shell.Run();
 }
 

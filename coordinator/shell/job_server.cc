@@ -1,7 +1,5 @@
 #include "coordinator/shell/job_server.h"
 
-#include <atomic>
-#include <optional>
 #include <signal.h>
 #include <unistd.h>
 #include <utility>
@@ -18,32 +16,11 @@
 #include "common/identity/key_files.h"
 #include "common/identity/z85.h"
 #include "common/protocol/limits.h"
+#include "common/transport/stop_signal.h"
 #include "coordinator/dashboard/terminal_view.h"
 
 namespace skerry {
 namespace {
-
-// What a signal handler can reach: a flag, and the handle that ends the shell's wait.
-std::atomic<bool> g_is_stopping{false};
-std::atomic<int> g_signal{0};
-std::optional<Wakeup> g_wakeup;
-
-void RequestStop(int signal) {
-  g_signal = signal;
-  g_is_stopping = true;
-  if (g_wakeup.has_value()) g_wakeup->Notify();
-}
-
-void CatchSignals(Wakeup wakeup) {
-  g_wakeup = std::move(wakeup);
-  struct sigaction action = {};
-  action.sa_handler = RequestStop;
-  // A second signal ends the process at once.
-  action.sa_flags = static_cast<int>(SA_RESETHAND);
-  ::sigaction(SIGINT, &action, nullptr);
-  ::sigaction(SIGTERM, &action, nullptr);
-  ::signal(SIGPIPE, SIG_IGN);
-}
 
 absl::StatusOr<RouterEndpoint> Listen(const RunOptions& options, const JobConfig& job,
                                       const RosterFile& roster) {
@@ -83,7 +60,7 @@ absl::StatusOr<std::unique_ptr<JobServer>> JobServer::Create(const RunOptions& o
   server->run_dir_ = run.store->run_dir();
   server->replayed_sha256_ = run.replayed_sha256;
   SKERRY_ASSIGN_OR_RETURN(RouterEndpoint router, Listen(options, run.job, *server->roster_));
-  CatchSignals(router.wakeup());
+  CatchStopSignals(router.wakeup());
   server->address_ = router.addresses()[0];
   SKERRY_ASSIGN_OR_RETURN(const RunHistory history, ReadRunHistory(server->run_dir_));
   LogInfo(fmt::format("run {} in {}, listening on {}", run.info.run_id.value(), server->run_dir_,
@@ -93,7 +70,7 @@ absl::StatusOr<std::unique_ptr<JobServer>> JobServer::Create(const RunOptions& o
   }
   server->shell_ = std::make_unique<CoordinatorShell>(
       std::move(run), *server->roster_, std::move(router),
-      RunDisplay(history, std::make_unique<TerminalView>(STDERR_FILENO)), g_is_stopping);
+      RunDisplay(history, std::make_unique<TerminalView>(STDERR_FILENO)), StopFlag());
   return server;
 }
 
@@ -102,6 +79,6 @@ absl::StatusOr<RunEnded> JobServer::Serve(CoordinatorShell::Observer observer) {
   return shell_->Run();
 }
 
-bool JobServer::WasTerminated() { return g_signal == SIGTERM; }
+bool JobServer::WasTerminated() { return StopSignal() == SIGTERM; }
 
 }  // namespace skerry
