@@ -75,6 +75,12 @@ TEST(RehearsalTableTest, EachKindOfTroubleSaysWhatToDo) {
       testing::AllOf(HasSubstr("was not completed: 3 of 7 updates"), Not(HasSubstr("\x1b[31m"))));
 }
 
+TEST(RehearsalTableTest, WhoCannotHelpToOpenTheSumIsNotReady) {
+  Rehearsal rehearsal = AllReady();
+  rehearsal.nodes[1].has_lost_session = true;
+  EXPECT_FALSE(IsSound(rehearsal));
+}
+
 TEST(RehearsalTableTest, WhoeverIsNotDrawnOnlyHasToBeThere) {
   Rehearsal rehearsal = AllReady();
   rehearsal.nodes.push_back(
