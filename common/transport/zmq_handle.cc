@@ -88,7 +88,12 @@ ZmqSocket& ZmqSocket::operator=(ZmqSocket&& other) noexcept {
 }
 
 void ZmqSocket::Close() {
-  if (handle_ != nullptr) ::zmq_close(std::exchange(handle_, nullptr));
+  if (handle_ == nullptr) return;
+  // ZeroMQ closes later, in a thread of its own, and until then goes on reporting by sends that
+  // block: one that is made after the monitor's receiver has gone would hold up every connection
+  // of the context for ever.
+  ::zmq_socket_monitor(handle_, nullptr, 0);
+  ::zmq_close(std::exchange(handle_, nullptr));
 }
 
 absl::Status ZmqSocket::Set(int option, int value) {

@@ -74,7 +74,7 @@ struct MonitorEvent {
 };
 
 // Reports what happens to the connections of one socket. Made before the socket binds or connects,
-// so nothing is missed.
+// so nothing is missed; must outlive the socket, which reports until it is closed.
 class ZmqMonitor {
  public:
   static absl::StatusOr<ZmqMonitor> Create(const ZmqContext& context, const ZmqSocket& socket,
