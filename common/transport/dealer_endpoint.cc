@@ -27,9 +27,6 @@ constexpr int kMonitoredEvents =
     ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
     ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
 constexpr Duration kFlushStep = std::chrono::milliseconds(1);
-// ZeroMQ reports every end of a try to connect; a link of which nothing is heard for longer than
-// its own timeouts allow is begun anew all the same.
-constexpr Duration kForgottenAfter = std::chrono::seconds(1);
 
 bool IsTcp(const std::string& address) { return address.starts_with("tcp://"); }
 
@@ -90,16 +87,13 @@ class DealerEndpoint::Impl {
   struct Link {
     ZmqMonitor monitor;
     ZmqSocket socket;
-    Instant since{};                   // when it was begun
     bool is_connected = false;         // below ZeroMQ's handshake
     std::string handshake_error = {};  // empty: none so far
     bool was_closed = false;           // the attempt to connect failed
   };
 
   absl::StatusOr<ZmqSocket> MakeSocket();
-  absl::Status Connect(Instant now);
-  // Whether ZeroMQ had time to connect and to shake hands and says nothing.
-  bool IsForgotten(Instant now) const;
+  absl::Status Connect();
   void Work(DealerPoll& result, Instant now);
   // True if the link has ended; the reason is then in `reason`.
   bool HandleMonitor(DealerPoll& result, std::string& reason);
@@ -131,24 +125,20 @@ absl::StatusOr<ZmqSocket> DealerEndpoint::Impl::MakeSocket() {
   return socket;
 }
 
-absl::Status DealerEndpoint::Impl::Connect(Instant now) {
+absl::Status DealerEndpoint::Impl::Connect() {
   SKERRY_ASSIGN_OR_RETURN(ZmqSocket socket, MakeSocket());
   SKERRY_ASSIGN_OR_RETURN(ZmqMonitor monitor,
                           ZmqMonitor::Create(context_, socket, kMonitoredEvents));
   SKERRY_RETURN_IF_ERROR(socket.Connect(options_.address));
-  link_.emplace(Link{.monitor = std::move(monitor), .socket = std::move(socket), .since = now});
+  link_.emplace(Link{std::move(monitor), std::move(socket)});
   return absl::OkStatus();
-}
-
-bool DealerEndpoint::Impl::IsForgotten(Instant now) const {
-  return !is_up_ && now - link_->since > 2 * options_.link.handshake_timeout + kForgottenAfter;
 }
 
 DealerPoll DealerEndpoint::Impl::Poll(Duration timeout, Instant now) {
   DealerPoll result;
   if (retry_at_ && now >= *retry_at_) {
     retry_at_.reset();
-    const absl::Status status = Connect(now);
+    const absl::Status status = Connect();
     if (!status.ok()) TakeDown(result, now, std::string(status.message()));
   }
   Work(result, now);
@@ -170,7 +160,7 @@ void DealerEndpoint::Impl::Work(DealerPoll& result, Instant now) {
   std::string reason;
   const bool has_ended = HandleMonitor(result, reason);
   if (is_up_) Receive(result, has_ended);
-  const bool is_given_up = std::exchange(is_asked_to_reconnect_, false) || IsForgotten(now);
+  const bool is_given_up = std::exchange(is_asked_to_reconnect_, false);
   if (is_given_up && !has_ended) reason = fmt::format("{}: connecting anew", options_.address);
   if (has_ended || is_given_up) {
     TakeDown(result, now, std::move(reason));

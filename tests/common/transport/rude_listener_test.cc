@@ -16,7 +16,7 @@
 namespace skerry {
 namespace {
 
-constexpr int kCalls = 300;
+constexpr int kCalls = 600;
 
 int Listen(uint16_t& port) {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -29,17 +29,6 @@ int Listen(uint16_t& port) {
   SKERRY_ASSERT(::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0);
   port = ntohs(address.sin_port);
   return fd;
-}
-
-DealerOptions OptionsFor(uint16_t port) {
-  return {
-      .address = fmt::format("tcp://127.0.0.1:{}", port),
-      .keys = DealerKeys{.public_key_z85 = "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID",
-                         .secret_key_z85 = "D:)Q[IlAW!ahhC2ac:9*A}h:p?([4%wOTJ%JR%cs",
-                         .coordinator_public_key_z85 = "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"},
-      .retry_wait_min = std::chrono::microseconds(100),
-      .retry_wait_max = std::chrono::microseconds(200),
-      .link = {}};
 }
 
 TEST(RudeListenerTest, EveryHangUpIsFollowedByAnotherCall) {
@@ -58,10 +47,14 @@ TEST(RudeListenerTest, EveryHangUpIsFollowedByAnotherCall) {
     }
     ::close(listener);
   });
-  DealerOptions options = OptionsFor(port);
-  // On a busy machine ZeroMQ says nothing about some of the calls: then this decides when the next
-  // one is made.
-  options.link.handshake_timeout = std::chrono::milliseconds(200);
+  DealerOptions options{
+      .address = fmt::format("tcp://127.0.0.1:{}", port),
+      .keys = DealerKeys{.public_key_z85 = "Yne@$w-vo<fVvi]a<NY6T1ed:M$fCG*[IaLV{hID",
+                         .secret_key_z85 = "D:)Q[IlAW!ahhC2ac:9*A}h:p?([4%wOTJ%JR%cs",
+                         .coordinator_public_key_z85 = "rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7"},
+      .retry_wait_min = std::chrono::microseconds(100),
+      .retry_wait_max = std::chrono::microseconds(200),
+      .link = {}};
   ASSERT_OK_AND_ASSIGN(DealerEndpoint dealer, DealerEndpoint::Create(options, Rng(1)));
 
   const Instant until = SystemClock().Now() + std::chrono::seconds(60);
@@ -74,24 +67,6 @@ TEST(RudeListenerTest, EveryHangUpIsFollowedByAnotherCall) {
   EXPECT_EQ(losses, kCalls);
   if (losses < kCalls) ::shutdown(listener, SHUT_RDWR);
   rude.join();
-}
-
-// ZeroMQ was seen to report neither a connection nor its failure; here a listener that says nothing
-// stands for it, and the time that is given for real seconds.
-TEST(RudeListenerTest, ALinkThatIsNeverHeardOfIsBegunAnew) {
-  uint16_t port = 0;
-  const int listener = Listen(port);
-  const DealerOptions options = OptionsFor(port);
-  ASSERT_OK_AND_ASSIGN(DealerEndpoint dealer, DealerEndpoint::Create(options, Rng(1)));
-  const Instant begun = SystemClock().Now();
-  const Duration patience = 2 * options.link.handshake_timeout;
-
-  EXPECT_FALSE(dealer.Poll(Duration(0), begun).link_down.has_value());
-  EXPECT_FALSE(dealer.next_retry().has_value());
-  EXPECT_FALSE(dealer.Poll(Duration(0), begun + patience).link_down.has_value());
-  EXPECT_TRUE(dealer.Poll(Duration(0), begun + 2 * patience).link_down.has_value());
-  EXPECT_TRUE(dealer.next_retry().has_value());
-  ::close(listener);
 }
 
 }  // namespace
