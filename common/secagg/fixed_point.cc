@@ -174,7 +174,8 @@ absl::StatusOr<UpdateEncoding> UpdateEncoding::Create(const UpdateLayout& layout
         fmt::format("encoding.weight_cap must be 1..{} for {} nodes, got {}", share,
                     limits.node_count_max, limits.weight_cap));
   }
-  const double bits_max = static_cast<double>(limits.node_count_max * (kClipBitUnit / 2)) +
+  const int64_t bit_size = kClipBitUnit / 2;
+  const double bits_max = static_cast<double>(limits.node_count_max * bit_size) +
                           10 * limits.clip_bit_noise * static_cast<double>(kClipBitUnit);
   if (layout.has_clip_bit && bits_max > static_cast<double>(kRingSignedMax)) {
     return absl::InvalidArgumentError(

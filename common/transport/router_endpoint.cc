@@ -76,7 +76,7 @@ absl::Status BindOne(ZmqSocket& socket, const std::string& address, const Router
   // The file is never open to others, not even for a moment. The mask belongs to the process; a
   // file another thread creates right now would only be more private.
   const mode_t mask_before = ::umask(0177);
-  const absl::Status status = socket.Bind(address);
+  absl::Status status = socket.Bind(address);
   ::umask(mask_before);
   return status;
 }
