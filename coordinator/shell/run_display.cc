@@ -3,6 +3,8 @@
 #include <chrono>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "common/base/log.h"
 #include "common/protocol/codec.h"
 #include "coordinator/dashboard/status_file.h"
@@ -86,6 +88,12 @@ void RunDisplay::Finish(const RoundMachine& machine, const Membership& membershi
   Fill(machine, membership, under_way, now);
   if (terminal_ != nullptr) terminal_->Update(view_);
   terminal_.reset();
+  if (view_.refusals.empty()) return;
+  std::string text;
+  for (const auto& [reason, count] : view_.refusals) {
+    text += fmt::format("{}{} x {}", text.empty() ? "" : ", ", count, reason);
+  }
+  LogInfo("refused in all: " + text);
 }
 
 void RunDisplay::Fill(const RoundMachine& machine, const Membership& membership,
