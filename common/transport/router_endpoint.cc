@@ -5,6 +5,7 @@
 #include <deque>
 #include <set>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unordered_map>
 #include <utility>
@@ -273,11 +274,17 @@ void RouterEndpoint::Impl::Erase(PeerId id) {
   peers_.erase(found);
 }
 
+// ZeroMQ cannot end one of a router's connections, and its heartbeats would let the peer believe in
+// it for ever; so the connection is ended below ZeroMQ, which then notices like the peer.
 void RouterEndpoint::Impl::GiveUp(PeerId id, PeerGoneReason reason) {
   given_up_.push_back({id, reason});
-  peers_.at(id).queue.Clear();
+  Peer& peer = peers_.at(id);
+  peer.queue.Clear();
   queued_.erase(id);
   Forget(id);
+  DrainMonitor();  // a descriptor of a connection that has ended may be another's by now
+  const auto by_fd = by_fd_.find(peer.fd);
+  if (by_fd != by_fd_.end() && by_fd->second == id) ::shutdown(peer.fd, SHUT_RDWR);
 }
 
 void RouterEndpoint::Impl::FlushQueues() {

@@ -44,6 +44,7 @@ struct ReceivedMessage {
   Message message;
 };
 
+// In all cases the connection is at its end, and the peer hears of that.
 enum class PeerGoneReason {
   kDisconnected,
   kDoesNotRead,   // its queue of control messages passed LinkOptions::queue_bytes_max

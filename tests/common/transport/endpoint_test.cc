@@ -288,7 +288,7 @@ TEST_P(EndpointTest, PeerThatDoesNotReadBlocksBulkForItselfOnlyAndIsServedOnceIt
   EXPECT_LE(accepted_while_silent, 12u);
 }
 
-TEST_P(EndpointTest, PeerThatNeverReadsIsGivenUpWhenItsQueueIsFull) {
+TEST_P(EndpointTest, PeerThatNeverReadsIsGivenUpWhenItsQueueIsFullAndHearsOfIt) {
   Net net(GetParam());
   net.StartRouter(TightLink());
   net.AddDealer(net.Enrol("slow"), TightLink());
@@ -307,6 +307,13 @@ TEST_P(EndpointTest, PeerThatNeverReadsIsGivenUpWhenItsQueueIsFull) {
   EXPECT_EQ(net.router_log_.gone[0].reason, PeerGoneReason::kDoesNotRead);
   EXPECT_GE(accepted, 10u);  // the queue's 1 MiB
   EXPECT_LE(accepted, 30u);  // and the same again in ZeroMQ and the kernel
+  // Else it would believe in a connection over which nobody listens.
+  net.is_dealer_silent_[0] = false;
+  ASSERT_TRUE(net.Until([&] { return !net.dealer_logs_[0].downs.empty(); }));
+  ASSERT_TRUE(net.Until([&] { return net.dealer_logs_[0].up_count == 2; }));
+  const PeerId again = net.Introduce(0);
+  EXPECT_NE(again, slow);
+  EXPECT_EQ(net.router_log_.gone.size(), 1u);
 }
 
 TEST_P(EndpointTest, QueuedControlMessagesArriveInOrderOnceThePeerReads) {
