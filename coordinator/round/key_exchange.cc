@@ -115,12 +115,29 @@ void ForEachPeer(const RoundData& data, Visit visit) {
   }
 }
 
+// What is said of this attempt in the newest message of this kind to this peer, or null.
+template <typename Get>
+auto FindOfAttempt(const RoundData& data, PeerId peer, proto::Envelope::BodyCase kind, Outbox& out,
+                   Get get) -> decltype(get(std::declval<proto::Envelope&>())) {
+  OutgoingMessage* message = FindForPeer(peer, kind, out);
+  if (message == nullptr) return nullptr;
+  auto* body = get(message->envelope);
+  const bool is_current =
+      body->round() == data.round.value() && body->attempt() == data.attempt.value();
+  return is_current ? body : nullptr;
+}
+
+// Once is enough for all nodes of a process that join together.
 void SendRoster(const RoundData& data, PeerId peer, Outbox& out) {
+  const auto get = [](proto::Envelope& envelope) { return envelope.mutable_key_roster(); };
+  if (FindOfAttempt(data, peer, proto::Envelope::kKeyRoster, out, get) != nullptr) return;
   out.send.push_back({.peer = peer, .envelope = {}, .attach_model = false});
   *out.send.back().envelope.mutable_key_roster() = data.secagg->key_roster();
 }
 
 void SendRing(const RoundData& data, PeerId peer, Outbox& out) {
+  const auto get = [](proto::Envelope& envelope) { return envelope.mutable_ring_nonces(); };
+  if (FindOfAttempt(data, peer, proto::Envelope::kRingNonces, out, get) != nullptr) return;
   out.send.push_back({.peer = peer, .envelope = {}, .attach_model = false});
   *out.send.back().envelope.mutable_ring_nonces() = data.secagg->ring_nonces();
 }
@@ -131,10 +148,21 @@ void SendDelivery(const RoundData& data, PeerId peer, std::span<const NodeId> no
       data.secagg->roster().graph().HoldersOf(0).size() * protocol::kSealedShareBytes +
       protocol::kNodeIdBytesMax;
   const size_t fitting = std::max<size_t>(protocol::kEnvelopeBytesMax / 2 / node_bytes, 1);
+  const auto get = [](proto::Envelope& envelope) { return envelope.mutable_share_delivery(); };
   while (!nodes.empty()) {
-    const std::span<const NodeId> some = nodes.first(std::min(fitting, nodes.size()));
-    out.send.push_back({.peer = peer, .envelope = {}, .attach_model = false});
-    *out.send.back().envelope.mutable_share_delivery() = data.secagg->DeliveryFor(some);
+    proto::ShareDelivery* open =
+        FindOfAttempt(data, peer, proto::Envelope::kShareDelivery, out, get);
+    const size_t taken = open == nullptr ? 0 : static_cast<size_t>(open->nodes_size());
+    const bool is_open = open != nullptr && taken < fitting;
+    const std::span<const NodeId> some =
+        nodes.first(std::min(is_open ? fitting - taken : fitting, nodes.size()));
+    proto::ShareDelivery delivery = data.secagg->DeliveryFor(some);
+    if (is_open) {
+      open->mutable_nodes()->MergeFrom(delivery.nodes());
+    } else {
+      out.send.push_back({.peer = peer, .envelope = {}, .attach_model = false});
+      *out.send.back().envelope.mutable_share_delivery() = std::move(delivery);
+    }
     nodes = nodes.subspan(some.size());
   }
 }

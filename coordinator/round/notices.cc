@@ -9,14 +9,27 @@
 namespace skerry {
 namespace {
 
-proto::RoundTask* OpenTask(PeerId peer, uint64_t round, Outbox& out) {
-  if (out.send.empty() || out.send.back().peer != peer) return nullptr;
-  proto::Envelope& last = out.send.back().envelope;
-  if (!last.has_round_task() || last.round_task().round() != round ||
-      last.round_task().nodes_size() >= protocol::kJoinNodesMax) {
-    return nullptr;
+void AddTask(const RoundData& data, PeerId peer, const NodeId& node, OutgoingMessage* open,
+             Outbox& out) {
+  const bool is_open = open != nullptr && open->peer == peer && open->envelope.has_round_task() &&
+                       open->envelope.round_task().round() == data.round.value() &&
+                       open->envelope.round_task().attempt() == data.attempt.value() &&
+                       open->envelope.round_task().nodes_size() < protocol::kJoinNodesMax;
+  if (is_open) {
+    open->envelope.mutable_round_task()->add_nodes(node.value());
+    return;
   }
-  return last.mutable_round_task();
+  out.send.push_back({.peer = peer, .envelope = {}, .attach_model = false});
+  proto::RoundTask& task = *out.send.back().envelope.mutable_round_task();
+  task.set_round(data.round.value());
+  task.set_attempt(data.attempt.value());
+  task.set_model_version(data.last_committed.value());
+  task.set_model_bytes(data.policy.model_bytes);
+  task.set_model_sha256(absl::HexStringToBytes(data.model_sha256));
+  task.set_scale_bits(data.policy.scale_bits);
+  if (data.clip_norm) task.set_clip_norm(*data.clip_norm);
+  task.add_nodes(node.value());
+  out.send.back().attach_model = data.policy.model_bytes <= protocol::kInlineModelBytesMax;
 }
 
 proto::UploadResult* OpenResult(PeerId peer, uint64_t round, uint32_t attempt, Outbox& out) {
@@ -37,26 +50,23 @@ proto::Envelope& Append(PeerId peer, Outbox& out) {
 
 }  // namespace
 
+OutgoingMessage* FindForPeer(PeerId peer, proto::Envelope::BodyCase kind, Outbox& out) {
+  const auto found =
+      std::find_if(out.send.rbegin(), out.send.rend(), [&](const OutgoingMessage& message) {
+        return message.peer == peer && message.envelope.body_case() == kind;
+      });
+  return found == out.send.rend() ? nullptr : &*found;
+}
+
 void SendTask(const RoundData& data, PeerId peer, const NodeId& node, Outbox& out) {
-  if (proto::RoundTask* open = OpenTask(peer, data.round.value(), out)) {
-    open->add_nodes(node.value());
-    return;
-  }
-  proto::RoundTask& task = *Append(peer, out).mutable_round_task();
-  task.set_round(data.round.value());
-  task.set_attempt(data.attempt.value());
-  task.set_model_version(data.last_committed.value());
-  task.set_model_bytes(data.policy.model_bytes);
-  task.set_model_sha256(absl::HexStringToBytes(data.model_sha256));
-  task.set_scale_bits(data.policy.scale_bits);
-  if (data.clip_norm) task.set_clip_norm(*data.clip_norm);
-  task.add_nodes(node.value());
-  out.send.back().attach_model = data.policy.model_bytes <= protocol::kInlineModelBytesMax;
+  AddTask(data, peer, node, FindForPeer(peer, proto::Envelope::kRoundTask, out), out);
 }
 
 void SendTasks(const RoundData& data, std::vector<PeerNode> nodes, Outbox& out) {
   std::sort(nodes.begin(), nodes.end());
-  for (const auto& [peer, node] : nodes) SendTask(data, peer, node, out);
+  for (const auto& [peer, node] : nodes) {
+    AddTask(data, peer, node, out.send.empty() ? nullptr : &out.send.back(), out);
+  }
 }
 
 void SendVerdict(const RoundData& data, PeerId peer, uint64_t round, const NodeId& node,

@@ -1,6 +1,7 @@
-// What the round machine tells peers. Nodes of one process are told together: a notice for the peer
-// that was addressed last joins that message if it says the same thing, so callers with many nodes
-// order them by peer.
+// What the round machine tells peers. Nodes of one process are told together: a notice joins a
+// message to the same peer that says the same thing and is still in the outbox. A process that
+// comes back with hundreds of nodes would otherwise get the model and the session's keys as often,
+// more than may wait for one peer.
 #pragma once
 
 #include <string>
@@ -13,6 +14,9 @@
 namespace skerry {
 
 using PeerNode = std::pair<PeerId, NodeId>;
+
+// The newest message of this kind to this peer, or null.
+OutgoingMessage* FindForPeer(PeerId peer, proto::Envelope::BodyCase kind, Outbox& out);
 
 // Asks the node to train in the current round.
 void SendTask(const RoundData& data, PeerId peer, const NodeId& node, Outbox& out);

@@ -1,5 +1,6 @@
 // Rounds with secure aggregation, step by step: who is waited for, what is durable before what is
 // sent, and what happens when too few are left.
+#include "common/protocol/limits.h"
 #include "tests/coordinator/round/masked_run.h"
 
 namespace skerry {
@@ -96,6 +97,32 @@ TEST(MaskedRoundTest, NodeThatComesBackWithoutItsKeysIsOutOfTheSession) {
   EXPECT_THAT(Verdicts(out), ElementsAre(Pair("node-2", proto::REJECT_REASON_KEYS_CLOSED)));
   EXPECT_EQ(run.driver.PartOf(2), Participation::kFailed);
   EXPECT_EQ(run.phase(), "training");
+}
+
+// A process with hundreds of nodes would otherwise be sent more at once than may wait for it.
+TEST(MaskedRoundTest, NodesOfOneProcessThatComeBackTogetherAreToldTogether) {
+  MaskedRun run;
+  run.StartWith(kAll);
+  Outbox out;
+  for (const int i : kAll) out = run.Advertise(i);
+  run.ShareFor(out);
+  ASSERT_EQ(run.driver.machine.data().secagg->stage(), SecAggServer::Stage::kUpdates);
+
+  Outbox back;
+  for (const int i : {1, 2, 3, 4}) {
+    run.driver.machine.Handle(NodeJoined{Node(i), Peer(9)}, run.driver.now, back);
+  }
+
+  ASSERT_EQ(back.send.size(), 3u);
+  for (const OutgoingMessage& message : back.send) EXPECT_EQ(message.peer, Peer(9));
+  EXPECT_EQ(back.send[0].envelope.round_task().nodes_size(), 4);
+  EXPECT_EQ(back.send[1].envelope.key_roster().adverts_size(), 6);
+  const proto::ShareDelivery& delivery = back.send[2].envelope.share_delivery();
+  ASSERT_EQ(delivery.nodes_size(), 4);
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_EQ(delivery.nodes(i).node(), Node(i + 1).value());
+    EXPECT_EQ(delivery.nodes(i).sealed().size(), 5 * protocol::kSealedShareBytes);
+  }
 }
 
 TEST(MaskedRoundTest, DropoutAfterTheSharesCostsItsUpdateOnly) {

@@ -59,6 +59,21 @@ TEST_F(RingRoundTest, NoncesAreHandedOnWhenTheLastHasComeAndAreDurableThen) {
   }
 }
 
+TEST_F(RingRoundTest, NodesThatComeBackTogetherGetTheRingOnce) {
+  for (const OutgoingMessage& roster : RunToRoster()) run_.Reveal(roster);
+  ASSERT_EQ(stage(), SecAggServer::Stage::kShares);
+
+  Outbox back;
+  for (int i = 1; i <= 10; ++i) {
+    run_.driver.machine.Handle(NodeJoined{Node(i), Peer(kNodes + 1)}, run_.driver.now, back);
+  }
+
+  ASSERT_THAT(back.send, SizeIs(3));
+  EXPECT_EQ(back.send[0].envelope.round_task().nodes_size(), 10);
+  EXPECT_TRUE(back.send[1].envelope.has_key_roster());
+  EXPECT_TRUE(back.send[2].envelope.has_ring_nonces());
+}
+
 // It could be the one that did not like the ring it saw coming.
 TEST_F(RingRoundTest, ANodeThatWithholdsItsNonceCostsTheAttempt) {
   const std::vector<OutgoingMessage> rosters = RunToRoster();
