@@ -24,9 +24,6 @@ using std::chrono::milliseconds;
 
 // Memory at the end is held against that after so many rounds.
 constexpr int kWarmRounds = 10;
-// Of the failures, those that are kill -9 with a restart; the others are stopped until the round is
-// over.
-constexpr double kKillShare = 0.05;
 
 struct Load {
   const char* part;
@@ -34,20 +31,24 @@ struct Load {
   int nodes;
   int processes;
   int rounds;
-  double failing;  // share of the processes in each round
+  double failing;     // share of the processes in each round
+  double kill_share;  // of the failures: kill -9 with a restart; the others are stopped
+  int within_ms;      // of the round's begin, each at a time of its own
   int stall_ms;
   std::vector<std::string> settings;
 };
 
 const std::vector<Load>& Loads() {
   static const std::vector<Load> loads = {
-      {"plain", "1,000 nodes, plain", 1000, 20, 200, 0.2, 500, {"round.quorum=600"}},
+      {"plain", "1,000 nodes, plain", 1000, 20, 200, 0.2, 0.05, 30, 500, {"round.quorum=600"}},
       {"masked",
        "64 nodes, masked",
        64,
        16,
        200,
        0.2,
+       0.05,
+       30,
        500,
        {"round.quorum=40", "secagg.enabled=true", "secagg.colluders=4",
         "secagg.dropout_tolerance=14"}},
@@ -57,6 +58,8 @@ const std::vector<Load>& Loads() {
        20,
        3,
        0.2,
+       1,
+       12'000,
        15'000,
        {"round.quorum=700", "secagg.enabled=true", "secagg.colluders=20",
         "secagg.dropout_tolerance=300"}},
@@ -65,6 +68,8 @@ const std::vector<Load>& Loads() {
        10'000,
        4,
        20,
+       0,
+       0,
        0,
        60'000,
        {"round.quorum=900", "round.cohort_fraction=0.1"}},
@@ -143,14 +148,20 @@ class LoadedRun {
   // Somewhere in the round that has begun, some of the processes fail.
   void Fail() {
     if (load_.failing == 0) return;
-    deployment_.coordinator().ReadFor(milliseconds(rng_.Below(30)));
     std::vector<int> all(static_cast<size_t>(load_.processes));
     for (size_t i = 0; i < all.size(); ++i) all[i] = static_cast<int>(i);
     rng_.Shuffle(all);
     all.resize(static_cast<size_t>(load_.failing * load_.processes));
-    for (const int process : all) {
+    std::vector<uint64_t> times;
+    for (size_t i = 0; i < all.size(); ++i) {
+      times.push_back(rng_.Below(static_cast<uint64_t>(load_.within_ms)));
+    }
+    std::sort(times.begin(), times.end());
+    for (size_t i = 0; i < all.size(); ++i) {
+      const int process = all[i];
+      deployment_.coordinator().ReadFor(milliseconds(times[i] - (i == 0 ? 0 : times[i - 1])));
       ++failures_;
-      if (rng_.Uniform() < kKillShare) {
+      if (rng_.Uniform() < load_.kill_share) {
         ++kills_;
         deployment_.agent(process).Signal(SIGKILL);
         deployment_.agent(process).WaitForExit();
