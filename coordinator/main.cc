@@ -214,14 +214,20 @@ void AddStatus(CLI::App& app, int& exit_code) {
   auto run_dir = std::make_shared<std::string>();
   auto is_json = std::make_shared<bool>(false);
   command->add_option("run-dir", *run_dir, "The run's folder")->required();
+  auto is_insider = std::make_shared<bool>(false);
   command->add_flag("--json", *is_json, "One JSON object");
+  command->add_flag(
+      "--insider", *is_insider,
+      "Also what only insiders may know of a run with secret cohorts (privacy.observer "
+      "public): who is in them. From run.db");
   command->callback([=, &exit_code] {
+    const Audience audience = *is_insider ? Audience::kInsiders : Audience::kEverybody;
     const RenderOptions render{.width = SizeOf(STDOUT_FILENO).width,
                                .height = 24,
                                .has_colour = WantsColour(STDOUT_FILENO),
                                .has_unicode = WantsUnicode()};
     const absl::StatusOr<std::string> text =
-        *is_json ? StatusJson(*run_dir) : StatusText(*run_dir, render);
+        *is_json ? StatusJson(*run_dir, audience) : StatusText(*run_dir, render, audience);
     if (text.ok()) {
       std::fputs(text->c_str(), stdout);
       if (*is_json) std::fputs("\n", stdout);

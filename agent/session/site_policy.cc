@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "common/base/status.h"
+#include "common/config/privacy_rules.h"
 #include "common/config/secagg_rules.h"
 
 namespace skerry {
@@ -87,9 +88,12 @@ void CheckMasking(const SitePolicyConfig& policy, const JobConfig& job, const Si
   }
 }
 
-// Nodes a round has at most, whatever the coordinator announces.
+// Nodes a round has at most, whatever the coordinator announces. Of a cohort that coins decide as
+// many as must be there.
 int64_t LargestCohort(const JobConfig& job, const SiteFacts& facts) {
-  const int64_t cohort = std::min<int64_t>(CohortSize(job.round), facts.roster_size);
+  const int64_t planned =
+      HasSecretCohorts(job) ? SecretCohortBounds(job).smallest : CohortSize(job.round);
+  const int64_t cohort = std::min<int64_t>(planned, facts.roster_size);
   const bool is_pinned = job.secagg.enabled && facts.pinned_nodes.has_value();
   return is_pinned ? std::min<int64_t>(cohort, *facts.pinned_nodes) : cohort;
 }

@@ -93,6 +93,11 @@ inline constexpr EnumWord<NoisePlacement> kPlacementWords[] = {
     {"coordinator", NoisePlacement::kCoordinator},
 };
 
+inline constexpr EnumWord<PrivacyObserver> kObserverWords[] = {
+    {"insider", PrivacyObserver::kInsider},
+    {"public", PrivacyObserver::kPublic},
+};
+
 inline constexpr EnumWord<SamplingScheme> kSamplingWords[] = {
     {"poisson", SamplingScheme::kPoisson},
     {"fixed", SamplingScheme::kFixed},

@@ -167,10 +167,14 @@ enum class PrivacyUnit { kRecord, kClient };
 enum class Adjacency { kAddRemove, kReplaceOne };
 enum class NoisePlacement { kDistributed, kAgent, kCoordinator };
 enum class SamplingScheme { kPoisson, kFixed };
+// Whom a job's epsilon is held against: somebody who sees which nodes take part in a round, or
+// somebody who sees models and reports only, while cohorts are drawn in secret.
+enum class PrivacyObserver { kInsider, kPublic };
 
 struct SamplingConfig {
   SamplingScheme scheme = SamplingScheme::kPoisson;
-  double rate = 0.01;  // (0, 1]: share of the unit (records or clients) in one step
+  // (0, 1]: with which probability a record is in a step, or a node in a secret cohort
+  double rate = 0.01;
   bool operator==(const SamplingConfig&) const = default;
 };
 
@@ -193,6 +197,7 @@ struct PrivacyConfig {
   std::optional<double> noise_multiplier{};  // standard deviation of the noise over clip_norm
   double delta = 1e-5;
   Adjacency adjacency = Adjacency::kAddRemove;
+  PrivacyObserver observer = PrivacyObserver::kInsider;
   NoisePlacement placement = NoisePlacement::kAgent;
   double clip_norm = 1.0;  // with adaptive_clip the largest that it may become
   std::optional<AdaptiveClipConfig> adaptive_clip{};

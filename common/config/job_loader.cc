@@ -131,16 +131,7 @@ PrivacyConfig ReadPrivacy(SectionReader section) {
   } else {
     section.OptionalText("adaptive_clip");  // null
   }
-  // Who the budget is held against. There is one answer so far, so nothing is kept.
-  const std::string observer = section.Text("observer", "insider");
-  if (observer == "public") {
-    section.Refuse("observer",
-                   "public needs cohorts that are drawn in secret, by coins of the coordinator's, "
-                   "and no version draws those yet: leave it out, and the budget is held against "
-                   "an insider, who knows every cohort and is told the larger epsilon");
-  } else if (observer != "insider") {
-    section.Refuse("observer", fmt::format("must be insider or public, got {}", observer));
-  }
+  privacy.observer = section.Word("observer", privacy.observer, kObserverWords);
   privacy.records = section.Integer("records", privacy.records, {0, 1'000'000'000'000});
   SectionReader sampling = section.Section("sampling");
   privacy.sampling.scheme = sampling.Word("scheme", privacy.sampling.scheme, kSamplingWords);

@@ -211,6 +211,7 @@ void Write(const PrivacyConfig& privacy, YamlWriter& out) {
   if (privacy.noise_multiplier) out.Value("noise_multiplier", *privacy.noise_multiplier);
   out.Value("delta", privacy.delta);
   out.Value("adjacency", WordFor(privacy.adjacency, kAdjacencyWords));
+  out.Value("observer", WordFor(privacy.observer, kObserverWords));
   out.Value("placement", WordFor(privacy.placement, kPlacementWords));
   out.Value("clip_norm", privacy.clip_norm);
   if (const auto& clip = privacy.adaptive_clip) {

@@ -6,9 +6,15 @@
 #include <fmt/format.h>
 
 #include "common/config/config_words.h"
+#include "common/config/secagg_rules.h"
 
 namespace skerry {
 namespace {
+
+// With one honest node only, the others know its part of the sum.
+constexpr int64_t kHonestNodesMin = 2;
+// Larger cohorts are skipped, one in 700 rounds.
+constexpr double kCohortDeviations = 3;
 
 void CheckUnits(const JobConfig& job, ConfigDiagnostics& diagnostics) {
   const PrivacyConfig& privacy = job.privacy;
@@ -66,12 +72,56 @@ void CheckSampling(const JobConfig& job, ConfigDiagnostics& diagnostics) {
                     "fixed has no guarantee for records: batches of a fixed size are not Poisson "
                     "samples, and their privacy is not what the formulas say. Use poisson");
   }
-  if (!is_record && !is_fixed) {
-    diagnostics.Add(
-        "privacy.sampling.scheme",
-        "poisson needs secret cohorts for unit client, which are not in this version: "
-        "the coordinator sees who takes part. Use fixed, which claims no amplification");
+  const bool is_public = job.privacy.observer == PrivacyObserver::kPublic;
+  if (!is_record && !is_fixed && !is_public) {
+    diagnostics.Add("privacy.sampling.scheme",
+                    "poisson needs secret cohorts for unit client, and protects from those only "
+                    "who cannot see them: set privacy.observer to public, or this to fixed, which "
+                    "claims no amplification");
   }
+  if (!is_record && is_fixed && is_public) {
+    diagnostics.Add("privacy.sampling.scheme",
+                    "fixed means cohorts of one size, and what is known of Poisson samples does "
+                    "not hold for those: with privacy.observer public it must be poisson, and "
+                    "privacy.sampling.rate the probability with which a node is drawn");
+  }
+}
+
+// What a cohort of secret coins excludes. Nodes that drop out are not replaced by any job.
+void CheckSecretCohorts(const JobConfig& job, ConfigDiagnostics& diagnostics) {
+  const RoundConfig& round = job.round;
+  if (job.privacy.unit == PrivacyUnit::kRecord) {
+    diagnostics.Add("privacy.observer",
+                    "public is for whole nodes, whose cohorts can be drawn in secret. Which "
+                    "records a node has drawn is its own secret in any case and counts for every "
+                    "observer: leave it out, or set privacy.unit to client");
+    return;
+  }
+  if (round.over_selection != 1.0) {
+    diagnostics.Add("round.over_selection",
+                    fmt::format("is {:g}, but whether a node is in a secret cohort is for its own "
+                                "coin to say: an update that comes too late to be counted would "
+                                "tell who was faster. Leave it out",
+                                round.over_selection));
+  }
+  if (round.cohort_fraction != 1.0) {
+    diagnostics.Add("round.cohort_fraction",
+                    fmt::format("is {:g}, but a cohort of a fixed size is no Poisson sample: leave "
+                                "it out, and set privacy.sampling.rate to the probability with "
+                                "which a node is drawn",
+                                round.cohort_fraction));
+  }
+  if (!diagnostics.IsSound({"round", "secagg", "privacy"})) return;
+  const double expected = ExpectedCohort(job);
+  const CohortBounds bounds = SecretCohortBounds(job);
+  if (expected >= static_cast<double>(bounds.smallest)) return;
+  diagnostics.Add(
+      "privacy.sampling.rate",
+      fmt::format(
+          "{:g} draws {:g} of {} nodes on average, but a cohort of fewer than {} is skipped "
+          "and paid for (round.quorum, secagg.min_survivors, secagg.dropout_tolerance): "
+          "most rounds would learn nothing. Raise it, or lower those",
+          job.privacy.sampling.rate, expected, round.nodes, bounds.smallest));
 }
 
 void CheckAdaptiveClip(const JobConfig& job, ConfigDiagnostics& diagnostics) {
@@ -122,8 +172,39 @@ int64_t NoisySurvivors(const JobConfig& job) {
 }
 
 double ClipBitNoise(const JobConfig& job) {
-  return job.privacy.adaptive_clip->bit_noise.value_or(static_cast<double>(CohortSize(job.round)) /
-                                                       20);
+  return job.privacy.adaptive_clip->bit_noise.value_or(ExpectedCohort(job) / 20);
+}
+
+double UpdateNoiseMultiplier(const JobConfig& job) {
+  const double z = *job.privacy.noise_multiplier;
+  if (!job.privacy.adaptive_clip.has_value()) return z;
+  const double bits = 2 * ClipBitNoise(job);
+  return z < bits ? 1 / std::sqrt(1 / (z * z) - 1 / (bits * bits)) : HUGE_VAL;
+}
+
+bool HasSecretCohorts(const JobConfig& job) {
+  return job.privacy.enabled && job.privacy.observer == PrivacyObserver::kPublic;
+}
+
+double ExpectedCohort(const JobConfig& job) {
+  if (!HasSecretCohorts(job)) return static_cast<double>(CohortSize(job.round));
+  return job.privacy.sampling.rate * static_cast<double>(job.round.nodes);
+}
+
+CohortBounds SecretCohortBounds(const JobConfig& job) {
+  const int64_t nodes = job.round.nodes;
+  CohortBounds bounds{.smallest = job.round.quorum, .largest = nodes};
+  if (job.secagg.enabled) {
+    bounds.smallest = std::max(SmallestSession(job.round, job.secagg, nodes),
+                               job.secagg.colluders + kHonestNodesMin);
+  }
+  if (job.privacy.placement == NoisePlacement::kDistributed) {
+    const double expected = ExpectedCohort(job);
+    const double deviation = std::sqrt(expected * (1 - job.privacy.sampling.rate));
+    const auto usual = static_cast<int64_t>(std::ceil(expected + kCohortDeviations * deviation));
+    bounds.largest = std::clamp(usual, std::min(bounds.smallest, nodes), nodes);
+  }
+  return bounds;
 }
 
 int64_t StepsPerRound(const JobConfig& job) {
@@ -143,6 +224,9 @@ void CheckPrivacyRules(const JobConfig& job, ConfigDiagnostics& diagnostics) {
   if (diagnostics.IsSound({"privacy.sampling", "privacy.unit"})) CheckSampling(job, diagnostics);
   if (diagnostics.IsSound({"privacy.adaptive_clip", "privacy.unit", "privacy.clip_norm"})) {
     CheckAdaptiveClip(job, diagnostics);
+  }
+  if (HasSecretCohorts(job) && diagnostics.IsSound({"privacy.observer", "privacy.unit"})) {
+    CheckSecretCohorts(job, diagnostics);
   }
   if (diagnostics.IsSound({"privacy.epsilon", "privacy.noise_multiplier"})) {
     CheckRest(job, diagnostics);

@@ -21,7 +21,7 @@ void SetDivisor(const JobConfig& job, EncodingLimits& limits) {
     limits.divisor_per_update =
         job.privacy.sampling.rate * static_cast<double>(job.privacy.records) / nodes;
   } else if (job.privacy.unit == PrivacyUnit::kClient) {
-    limits.divisor = static_cast<double>(CohortSize(job.round));  // who came is private itself
+    limits.divisor = ExpectedCohort(job);  // who came is private itself
   } else {
     limits.divisor_per_update = 1;
   }
@@ -31,19 +31,12 @@ absl::Status TooFewForBits(const JobConfig& job) {
   const double z = *job.privacy.noise_multiplier;
   return absl::InvalidArgumentError(fmt::format(
       "privacy.adaptive_clip needs a noise multiplier below {:.4g}, twice the noise on the nodes' "
-      "bits ({:.4g}, by default a twentieth of the cohort of {}); it is {:.4g}. Take a fixed "
+      "bits ({:.4g}, by default a twentieth of the cohort of {:g}); it is {:.4g}. Take a fixed "
       "privacy.clip_norm, a cohort of {:.0f} or more nodes, or a larger epsilon",
-      2 * ClipBitNoise(job), ClipBitNoise(job), CohortSize(job.round), z, std::floor(10 * z) + 1));
+      2 * ClipBitNoise(job), ClipBitNoise(job), ExpectedCohort(job), z, std::floor(10 * z) + 1));
 }
 
 }  // namespace
-
-double UpdateNoiseMultiplier(const JobConfig& job) {
-  const double z = *job.privacy.noise_multiplier;
-  if (!job.privacy.adaptive_clip.has_value()) return z;
-  const double bits = 2 * ClipBitNoise(job);
-  return z < bits ? 1 / std::sqrt(1 / (z * z) - 1 / (bits * bits)) : HUGE_VAL;
-}
 
 double NoiseShare(const JobConfig& job, double clip_norm, size_t parameter_count, int scale_bits) {
   const double sensitivity =
@@ -87,11 +80,15 @@ absl::StatusOr<UpdateEncoding> EncodingOf(const JobConfig& job, size_t parameter
       privacy.adaptive_clip ? privacy.adaptive_clip->initial : privacy.clip_norm;
   const double rounding = std::sqrt(static_cast<double>(parameter_count));
   const double least = std::log2(kRoundingShareMin * rounding / smallest);
+  // A coordinator that fills the noise of secret cohorts up draws nearly all shares at once.
+  const bool is_shared = privacy.placement == NoisePlacement::kDistributed;
+  const double shares_at_once =
+      is_shared && HasSecretCohorts(job) ? static_cast<double>(SecretCohortBounds(job).largest) : 1;
   while (limits.scale_bits_max > kScaleBitsMin &&
-         NoiseShare(job, parameter_count, limits.scale_bits_max) > kNoiseShareMax) {
+         NoiseShare(job, parameter_count, limits.scale_bits_max) * std::sqrt(shares_at_once) >
+             kNoiseShareMax) {
     --limits.scale_bits_max;
   }
-  const bool is_shared = privacy.placement == NoisePlacement::kDistributed;
   limits.noise = std::ldexp(NoiseShare(job, parameter_count, kScaleBitsMin), -kScaleBitsMin) *
                  std::sqrt(is_shared ? static_cast<double>(limits.node_count_max) : 1.0);
   layout.has_clip_bit = privacy.adaptive_clip.has_value();

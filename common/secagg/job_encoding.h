@@ -29,12 +29,6 @@ double NoiseShare(const JobConfig& job, size_t parameter_count, int scale_bits);
 // The same for the clip bit; 0 if the job has none.
 double ClipBitShare(const JobConfig& job);
 
-// z of the updates: privacy.noise_multiplier, or with an adaptive clip norm what is left when the
-// nodes' bits have taken their part: 1 / z^2 = 1 / z_updates^2 + 1 / (2 sigma_b)^2, sigma_b being
-// the noise on the sum of the bits, which one node moves by 1/2 (Andrew et al. 2021, theorem 1).
-// Infinite if nothing is left.
-double UpdateNoiseMultiplier(const JobConfig& job);
-
 // The smallest clip norm for updates that are rounded to multiples of 2^-scale_bits.
 double SmallestClip(size_t parameter_count, int scale_bits);
 

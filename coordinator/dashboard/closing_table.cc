@@ -30,12 +30,13 @@ std::vector<std::string> MetricsOf(const RunView& view) {
   return names;
 }
 
-Row RowOf(const RoundView& round, const std::vector<std::string>& metrics) {
-  Row row = {fmt::format("{}", round.round)};
+Row RowOf(const RoundView& round, const std::vector<std::string>& metrics, bool is_hidden) {
+  Row row = {fmt::format("{}{}", round.is_skipped ? "skipped " : "", round.round)};
   for (const std::string& metric : metrics) {
     const auto found = round.metrics.find(metric);
     row.push_back(found == round.metrics.end() ? "" : MetricText(metric, found->second));
   }
+  if (is_hidden) return row;
   row.push_back(fmt::format("{}/{}", round.accepted, round.invited));
   row.push_back(fmt::format("{:.1f}", round.seconds));
   row.push_back(fmt::format("{:.2f}", static_cast<double>(round.bytes_sent) / 1e6));
@@ -49,6 +50,26 @@ std::string TextOf(const Row& row, const std::vector<size_t>& widths) {
   return text;
 }
 
+std::string SpentText(const PrivacyView& privacy) {
+  std::string text = fmt::format("epsilon {:.4g} of {:.4g} spent, delta {:g}",
+                                 privacy.epsilon_spent, privacy.epsilon_max, privacy.delta);
+  if (privacy.epsilon_insider) {
+    text += fmt::format("; to who saw the cohorts at most {:.4g}", *privacy.epsilon_insider);
+  }
+  return text;
+}
+
+std::string NoiseText(const PrivacyView& privacy) {
+  std::string text = fmt::format("multiplier {:.4g} planned", privacy.noise_planned);
+  if (privacy.noise_realised) text += fmt::format(", {:.4g} in the end", *privacy.noise_realised);
+  if (privacy.clip_norm) text += fmt::format("; clip norm {:.3g}", *privacy.clip_norm);
+  if (privacy.skipped_count > 0) {
+    text += fmt::format("; {} of {} releases were skipped rounds", privacy.skipped_count,
+                        privacy.release_count);
+  }
+  return text;
+}
+
 std::string Painted(const std::string& text, const char* escape, const RenderOptions& options) {
   return options.has_colour ? fmt::format("{}{}\x1b[0m", escape, text) : text;
 }
@@ -59,7 +80,9 @@ std::string ClosingTable(const RunView& view, const RenderOptions& options) {
   const std::vector<std::string> metrics = MetricsOf(view);
   Row head = {"round"};
   head.insert(head.end(), metrics.begin(), metrics.end());
-  for (const char* name : {"nodes", "seconds", "MB down", "MB up"}) head.emplace_back(name);
+  if (!view.hides_cohorts) {
+    for (const char* name : {"nodes", "seconds", "MB down", "MB up"}) head.emplace_back(name);
+  }
 
   std::vector<Row> rows;
   size_t left_out = 0;
@@ -69,7 +92,7 @@ std::string ClosingTable(const RunView& view, const RenderOptions& options) {
     if (is_middle) {
       ++left_out;
     } else {
-      rows.push_back(RowOf(view.rounds[i], metrics));
+      rows.push_back(RowOf(view.rounds[i], metrics, view.hides_cohorts));
     }
   }
   std::vector<size_t> widths(head.size());
@@ -107,10 +130,13 @@ std::string ClosingTable(const RunView& view, const RenderOptions& options) {
   for (const std::string& metric : metrics) {
     if (const auto trend = TrendOf(view, metric)) fact(metric, MetricText(metric, trend->newest));
   }
-  if (view.epsilon_spent) fact("privacy", fmt::format("epsilon {:.3g} spent", *view.epsilon_spent));
-  fact("traffic",
-       fmt::format("{} to nodes, {} from nodes", BytesText(static_cast<double>(view.bytes_sent)),
-                   BytesText(static_cast<double>(view.bytes_received))));
+  if (view.privacy) fact("privacy", SpentText(*view.privacy));
+  if (view.privacy) fact("noise", NoiseText(*view.privacy));
+  if (!view.hides_cohorts) {
+    fact("traffic",
+         fmt::format("{} to nodes, {} from nodes", BytesText(static_cast<double>(view.bytes_sent)),
+                     BytesText(static_cast<double>(view.bytes_received))));
+  }
   const std::string model = view.run_dir + "/model.safetensors";
   if (std::filesystem::exists(model)) fact("model", model);
   fact("sha256", view.model_sha256);

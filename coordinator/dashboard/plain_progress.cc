@@ -21,13 +21,15 @@ std::string EventText(const EventView& event) {
 
 }  // namespace
 
-std::string RoundText(const RoundView& round) {
+std::string RoundText(const RoundView& round, bool is_hidden) {
   std::string text;
   for (const char* name : {"accuracy", "auc", "f1", "mae", "loss"}) {
     const auto found = round.metrics.find(name);
     if (found == round.metrics.end()) continue;
     text += fmt::format("{} {}, ", name, MetricText(name, found->second));
   }
+  if (round.is_skipped) text += "skipped, ";
+  if (is_hidden) return text + "cohort secret";
   const auto seconds = std::chrono::duration<double>(round.seconds);
   return text + fmt::format("{} of {} nodes, {}, {} down, {} up", round.accepted, round.invited,
                             DurationText(std::chrono::duration_cast<Duration>(seconds)),
@@ -54,8 +56,12 @@ std::vector<std::string> PlainProgress::Next(const RunView& view) {
   for (const RoundView& round : view.rounds) {
     if (round.round <= rounds_told_) continue;
     rounds_told_ = round.round;
-    lines.push_back(
-        fmt::format("round {} of {} done: {}", round.round, view.round_count, RoundText(round)));
+    lines.push_back(fmt::format("round {} of {} done: {}", round.round, view.round_count,
+                                RoundText(round, view.hides_cohorts)));
+    if (view.privacy && &round == &view.rounds.back()) {
+      lines.back() += fmt::format(", epsilon {:.4g} of {:.4g} so far", view.privacy->epsilon_spent,
+                                  view.privacy->epsilon_max);
+    }
   }
   if (view.round != round_ || view.phase != phase_) {
     round_ = view.round;
@@ -63,8 +69,11 @@ std::vector<std::string> PlainProgress::Next(const RunView& view) {
     waiting_told_at_ = view.elapsed;
     uint64_t invited = 0;
     for (const uint64_t count : view.participation_counts) invited += count;
-    lines.push_back(fmt::format("round {} of {}: {}, {} of {} updates", round_, view.round_count,
-                                phase_, view.count_of(Participation::kAccepted), invited));
+    std::string line = fmt::format("round {} of {}: {}", round_, view.round_count, phase_);
+    if (!view.hides_cohorts) {
+      line += fmt::format(", {} of {} updates", view.count_of(Participation::kAccepted), invited);
+    }
+    lines.push_back(std::move(line));
   }
   if (!view.waiting_for.empty() && view.elapsed - waiting_told_at_ >= kWaitingEvery) {
     waiting_told_at_ = view.elapsed;

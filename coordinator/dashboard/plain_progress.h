@@ -26,6 +26,7 @@ class PlainProgress {
 };
 
 // "accuracy 86.41 %, loss 0.3911, 8 of 8 nodes, 12 s, 5.2 MB down, 5.2 MB up"
-std::string RoundText(const RoundView& round);
+// `is_hidden`: the round's cohort is secret, and only the metrics are shown.
+std::string RoundText(const RoundView& round, bool is_hidden = false);
 
 }  // namespace skerry

@@ -117,7 +117,8 @@ class Renderer {
     std::vector<Line> body = {Cohort()};
     std::vector<Line> tail;
     if (auto line = Quality()) tail.push_back(*std::move(line));
-    tail.push_back(Traffic());
+    if (view_.privacy) tail.push_back(Privacy(*view_.privacy));
+    if (!view_.hides_cohorts) tail.push_back(Traffic());
     tail.push_back(Time());
     if (!view_.refusals.empty()) tail.push_back(Refusals());
     if (!view_.waiting_for.empty()) {
@@ -211,12 +212,38 @@ class Renderer {
     line.Add(std::move(done), style).Add(std::move(rest), Style::kDim);
   }
 
+  // What matters most comes first: on a narrow terminal the rest is cut.
+  Line Privacy(const PrivacyView& privacy) const {
+    Line line = Label("privacy");
+    line.Add(fmt::format("epsilon {:.4g}", privacy.epsilon_spent), Style::kBold);
+    line.Add(fmt::format(" of {:.4g}, delta {:g}", privacy.epsilon_max, privacy.delta));
+    const auto add = [&](std::string text) {
+      line.Add(dot(), Style::kDim).Add(std::move(text), Style::kDim);
+    };
+    if (privacy.epsilon_insider) {
+      add(fmt::format("insider {}{:.4g}", view_.hides_cohorts ? "at most " : "",
+                      *privacy.epsilon_insider));
+    }
+    add(fmt::format("noise {:.3g}", privacy.noise_planned));
+    if (privacy.noise_realised)
+      line.Add(fmt::format(", was {:.3g}", *privacy.noise_realised), Style::kDim);
+    if (privacy.clip_norm) add(fmt::format("clip {:.3g}", *privacy.clip_norm));
+    if (privacy.skipped_count > 0) add(fmt::format("{} skipped", privacy.skipped_count));
+    return line;
+  }
+
   Line Cohort() const {
     static constexpr Participation kOrder[] = {Participation::kAccepted, Participation::kUploading,
                                                Participation::kTraining, Participation::kTasked,
                                                Participation::kInvited,  Participation::kFailed,
                                                Participation::kCut,      Participation::kSurplus};
     Line line = Label("nodes");
+    if (view_.hides_cohorts) {
+      line.Add(fmt::format("secret cohorts of {}", view_.node_count));
+      if (view_.node_connected_count == 0) return line;
+      return line.Add(dot(), Style::kDim)
+          .Add(fmt::format("{} connected", view_.node_connected_count));
+    }
     bool is_first = true;
     for (const Participation participation : kOrder) {
       const uint64_t count = view_.count_of(participation);

@@ -11,6 +11,9 @@
 #include <nlohmann/json.hpp>
 
 #include "common/base/status.h"
+#include "common/config/config_words.h"
+#include "coordinator/dashboard/privacy_marks.h"
+#include "coordinator/dashboard/run_view.h"
 #include "coordinator/dashboard/text.h"
 #include "coordinator/store/schema.h"
 
@@ -26,7 +29,7 @@ std::string GuaranteeText(const RunHistory& history) {
                      history.charges.back().epsilon_spent, history.charges.size());
 }
 
-Json RunJson(const RunHistory& history, size_t node_count) {
+Json RunJson(const RunHistory& history, const RunView& view) {
   const RunInfo& info = history.info;
   Json sessions = Json::array();
   for (const SessionHistory& session : history.sessions) {
@@ -36,7 +39,7 @@ Json RunJson(const RunHistory& history, size_t node_count) {
   return {{"job_name", info.job_name},
           {"run_id", info.run_id.value()},
           {"status", RunStatusName(history.status)},
-          {"status_detail", history.status_detail},
+          {"status_detail", view.status_detail},
           {"started_unix_ms", info.started_unix_ms},
           {"ended_unix_ms",
            history.ended_unix_ms.has_value() ? Json(*history.ended_unix_ms) : Json(nullptr)},
@@ -48,7 +51,8 @@ Json RunJson(const RunHistory& history, size_t node_count) {
                                                   : history.rounds.back().committed.model_sha256},
           {"software_version", info.software_version},
           {"rounds_planned", info.rounds_planned},
-          {"node_count", node_count},
+          {"node_count", view.node_count},
+          {"hides_cohorts", view.hides_cohorts},
           {"sessions", std::move(sessions)},
           {"job_yaml", info.job_yaml}};
 }
@@ -120,6 +124,54 @@ TotalsByNode CountByNode(const RunHistory& history) {
 
 Json Number(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 
+Json NumberOrNull(const std::optional<double>& value) {
+  return value.has_value() ? Number(*value) : Json(nullptr);
+}
+
+// What is promised and spent, and which figures of the page epsilon covers.
+Json PrivacyJson(const RunHistory& history, const RunView& view) {
+  if (!view.privacy) return nullptr;
+  const PrivacyView& privacy = *view.privacy;
+  Json marks = Json::array();
+  for (const FigureMark& mark : MarksOf(*history.job)) {
+    marks.push_back(
+        {{"figure", mark.figure}, {"disclosure", NameOf(mark.disclosure)}, {"why", mark.why}});
+  }
+  const PrivacyConfig& config = history.job->privacy;
+  return {{"epsilon_max", Number(privacy.epsilon_max)},
+          {"delta", Number(privacy.delta)},
+          {"epsilon_spent", Number(privacy.epsilon_spent)},
+          {"epsilon_insider", NumberOrNull(privacy.epsilon_insider)},
+          {"observer", WordFor(config.observer, kObserverWords)},
+          {"unit", WordFor(config.unit, kPrivacyUnitWords)},
+          {"placement", WordFor(config.placement, kPlacementWords)},
+          {"adjacency", WordFor(config.adjacency, kAdjacencyWords)},
+          {"releases", privacy.release_count},
+          {"skipped", privacy.skipped_count},
+          {"noise_planned", Number(privacy.noise_planned)},
+          {"noise_realised", NumberOrNull(privacy.noise_realised)},
+          {"clip_norm", NumberOrNull(privacy.clip_norm)},
+          {"marks", std::move(marks)}};
+}
+
+// Of the round's last attempt.
+Json RoundPrivacyJson(const BudgetCharged& charge, bool hides_cohorts) {
+  return {
+      {"epsilon", Number(charge.epsilon_spent)},
+      {"epsilon_insider", NumberOrNull(charge.epsilon_insider)},
+      {"noise", hides_cohorts || charge.is_skipped ? Json(nullptr) : Number(charge.noise_realised)},
+      {"clip_norm", NumberOrNull(charge.clip_norm)}};
+}
+
+// A round as everybody may see it whose cohort is secret.
+Json HiddenRoundJson(const RoundHistory& round) {
+  return {{"round", round.committed.round.value()},
+          {"skipped", round.committed.is_skipped},
+          {"committed_unix_ms", round.committed_unix_ms},
+          {"update_norm", Number(round.committed.update_norm)},
+          {"sha256", round.committed.model_sha256}};
+}
+
 Json RoundJson(const RoundHistory& round) {
   const RoundCommitted& committed = round.committed;
   std::map<std::string, uint64_t> counts;
@@ -128,6 +180,7 @@ Json RoundJson(const RoundHistory& round) {
   }
   Json json = {{"round", committed.round.value()},
                {"attempt", committed.attempt.value()},
+               {"skipped", committed.is_skipped},
                {"invited", committed.participants.size()},
                {"counts", counts},
                {"wall_s", Seconds(round.traffic.wall)},
@@ -206,11 +259,23 @@ Json ParticipationJson(const RunHistory& history, const TotalsByNode& totals) {
   return {{"letters", std::move(letters)}, {"reasons", std::move(reasons)}};
 }
 
-Json EventsJson(const RunHistory& history) {
+// Of a run with secret cohorts those only that are about the run.
+std::vector<TimedEvent> EventsOf(const RunHistory& history, bool hides_cohorts) {
+  std::vector<TimedEvent> events = history.events;
+  if (!hides_cohorts) return events;
+  std::erase_if(events, [](const TimedEvent& one) { return !IsEventOfTheRun(one.event.kind); });
+  for (TimedEvent& one : events) {
+    one.event.node.clear();
+    if (one.event.kind == "round skipped") one.event.detail.clear();
+  }
+  return events;
+}
+
+Json EventsJson(const std::vector<TimedEvent>& events) {
   Json json = Json::array();
-  const size_t first = history.events.size() - std::min(history.events.size(), kEventsMax);
-  for (size_t i = first; i < history.events.size(); ++i) {
-    const TimedEvent& timed = history.events[i];
+  const size_t first = events.size() - std::min(events.size(), kEventsMax);
+  for (size_t i = first; i < events.size(); ++i) {
+    const TimedEvent& timed = events[i];
     json.push_back({{"round", timed.event.round.value()},
                     {"unix_ms", timed.unix_ms},
                     {"kind", timed.event.kind},
@@ -245,17 +310,28 @@ std::string SafeInScript(const std::string& json) {
 }  // namespace
 
 std::string ReportData(const RunHistory& history) {
-  const TotalsByNode totals = CountByNode(history);
+  const RunView view = ViewOf(history);
+  const bool is_hidden = view.hides_cohorts;
+  const TotalsByNode totals = is_hidden ? TotalsByNode() : CountByNode(history);
+  const std::vector<TimedEvent> events = EventsOf(history, is_hidden);
   Json json;
-  json["run"] = RunJson(history, totals.size());
+  json["run"] = RunJson(history, view);
+  json["privacy"] = PrivacyJson(history, view);
   json["evaluations"] = EvaluationsJson(history);
   json["rounds"] = Json::array();
-  for (const RoundHistory& round : history.rounds) json["rounds"].push_back(RoundJson(round));
+  std::map<RoundId, const BudgetCharged*> charges;
+  for (const BudgetCharged& charge : history.charges) charges[charge.round] = &charge;
+  for (const RoundHistory& round : history.rounds) {
+    Json& row = json["rounds"].emplace_back(is_hidden ? HiddenRoundJson(round) : RoundJson(round));
+    const auto charge = charges.find(round.committed.round);
+    if (charge != charges.end()) row["privacy"] = RoundPrivacyJson(*charge->second, is_hidden);
+  }
   json["nodes"] = NodesJson(totals);
-  json["participation"] =
-      totals.size() <= kNodesInMap ? ParticipationJson(history, totals) : Json(nullptr);
-  json["events"] = EventsJson(history);
-  json["event_count"] = history.events.size();
+  json["participation"] = totals.size() <= kNodesInMap && !is_hidden
+                              ? ParticipationJson(history, totals)
+                              : Json(nullptr);
+  json["events"] = EventsJson(events);
+  json["event_count"] = events.size();
   json["checkpoints"] = Json::array();
   for (const auto& [round, files] : history.checkpoints) {
     json["checkpoints"].push_back(

@@ -16,17 +16,18 @@ Json NumberOrNull(const std::optional<double>& value) {
 }  // namespace
 
 std::string ResultJson(const RunResult& result) {
-  const Json json = {{"status", result.status},
-                     {"exit_code", result.exit_code},
-                     {"rounds", result.rounds},
-                     {"nodes", result.nodes},
-                     {"accuracy", NumberOrNull(result.accuracy)},
-                     {"loss", NumberOrNull(result.loss)},
-                     {"model_sha256", result.model_sha256},
-                     {"epsilon", NumberOrNull(result.epsilon)},
-                     {"delta", NumberOrNull(result.delta)},
-                     {"run_dir", result.run_dir},
-                     {"wall_s", NumberOrNull(result.wall_s)}};
+  Json json = {{"status", result.status},
+               {"exit_code", result.exit_code},
+               {"rounds", result.rounds},
+               {"nodes", result.nodes},
+               {"accuracy", NumberOrNull(result.accuracy)},
+               {"loss", NumberOrNull(result.loss)},
+               {"model_sha256", result.model_sha256},
+               {"epsilon", NumberOrNull(result.epsilon)},
+               {"delta", NumberOrNull(result.delta)},
+               {"run_dir", result.run_dir},
+               {"wall_s", NumberOrNull(result.wall_s)}};
+  if (result.epsilon_insider) json["epsilon_insider"] = NumberOrNull(result.epsilon_insider);
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 

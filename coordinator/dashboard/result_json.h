@@ -17,6 +17,8 @@ struct RunResult {
   std::string model_sha256;
   std::optional<double> epsilon;  // spent; absent when privacy is off
   std::optional<double> delta;
+  // With secret cohorts: of somebody who sees them, at most. Else there is no such key.
+  std::optional<double> epsilon_insider{};
   std::string run_dir;
   double wall_s = 0;
 };

@@ -5,6 +5,9 @@
 
 #include <fmt/format.h>
 
+#include "common/config/privacy_rules.h"
+#include "common/privacy/privacy_plan.h"
+
 namespace skerry {
 namespace {
 
@@ -13,6 +16,23 @@ namespace {
 constexpr double kTrainedShare = 0.9;
 constexpr double kUploadingShare = 0.95;
 constexpr size_t kPaceRounds = 5;
+
+// Releases of which the node that was in most cohorts was a part.
+int64_t MostReleasesOfANode(const RunHistory& history) {
+  std::map<NodeId, int64_t> counts;
+  int64_t most = 0;
+  const auto count = [&](const NodeId& node) { most = std::max(most, ++counts[node]); };
+  for (const BudgetCharged& charge : history.charges) {
+    if (charge.is_skipped) continue;
+    const uint64_t round = charge.round.value();
+    if (round <= history.rounds.size()) {
+      for (const auto& one : history.rounds[round - 1].committed.participants) count(one.node);
+    } else if (history.open_round.has_value()) {
+      for (const NodeId& node : history.open_round->invited) count(node);
+    }
+  }
+  return most;
+}
 
 }  // namespace
 
@@ -42,7 +62,8 @@ double RoundProgress(const RunView& view) {
 
 std::optional<Duration> EstimateTimeLeft(const RunView& view) {
   const uint64_t done = view.rounds.empty() ? 0 : view.rounds.back().round;
-  if (view.rounds.empty() || done >= view.round_count || view.status != RunStatus::kRunning) {
+  if (view.hides_cohorts || view.rounds.empty() || done >= view.round_count ||
+      view.status != RunStatus::kRunning) {
     return std::nullopt;
   }
   const size_t used = std::min(view.rounds.size(), kPaceRounds);
@@ -81,7 +102,69 @@ std::optional<MetricTrend> TrendOf(const RunView& view, const std::string& metri
   return trend;
 }
 
-RunView ViewOf(const RunHistory& history) {
+bool HidesCohorts(const RunHistory& history, Audience audience) {
+  return audience != Audience::kInsiders && history.job.has_value() &&
+         HasSecretCohorts(*history.job);
+}
+
+void AddCharge(const BudgetCharged& charge, PrivacyView& privacy) {
+  privacy.epsilon_spent = charge.epsilon_spent;
+  if (charge.epsilon_insider) privacy.epsilon_insider = charge.epsilon_insider;
+  ++privacy.release_count;
+  if (charge.is_skipped) {
+    ++privacy.skipped_count;
+  } else {
+    privacy.noise_realised = charge.noise_realised;
+  }
+  if (charge.clip_norm) privacy.clip_norm = charge.clip_norm;
+}
+
+std::optional<PrivacyView> PrivacyViewOf(const RunHistory& history, Audience audience) {
+  if (!history.job.has_value() || !history.job->privacy.enabled) return std::nullopt;
+  const PrivacyConfig& config = history.job->privacy;
+  PrivacyView privacy{.epsilon_max = config.epsilon.value_or(0),
+                      .delta = config.delta,
+                      .noise_planned = config.noise_multiplier.value_or(0)};
+  for (const BudgetCharged& charge : history.charges) AddCharge(charge, privacy);
+  if (HidesCohorts(history, audience)) {
+    privacy.noise_realised.reset();
+  } else if (HasSecretCohorts(*history.job)) {
+    privacy.epsilon_insider = InsiderEpsilonOf(*history.job, MostReleasesOfANode(history));
+  }
+  return privacy;
+}
+
+bool IsEventOfTheRun(std::string_view kind) {
+  return kind == "round skipped" || kind == "job changed" || kind == "evaluation failed";
+}
+
+void HideCohorts(RunView& view) {
+  view.hides_cohorts = true;
+  const bool waits = !view.waiting_for.empty();
+  view.waiting_for = waits ? fmt::format("waiting in the phase {}", view.phase) : "";
+  view.quorum = 0;
+  view.participation_counts.fill(0);
+  view.nodes.clear();
+  for (RoundView& round : view.rounds) {
+    round = {.round = round.round, .metrics = round.metrics, .is_skipped = round.is_skipped};
+  }
+  std::erase_if(view.events, [](const EventView& event) { return !IsEventOfTheRun(event.kind); });
+  for (EventView& event : view.events) {
+    event.node.clear();
+    if (event.kind == "round skipped") event.detail.clear();
+  }
+  view.refusals.clear();
+  view.bytes_sent = 0;
+  view.bytes_received = 0;
+  view.bytes_sent_per_s = 0;
+  view.bytes_received_per_s = 0;
+  if (view.status == RunStatus::kFailed) {
+    view.status_detail = "`skerry-coordinator status --insider` says why";
+  }
+  if (view.privacy) view.privacy->noise_realised.reset();
+}
+
+RunView ViewOf(const RunHistory& history, Audience audience) {
   RunView view;
   view.job_name = history.info.job_name;
   view.run_id = history.info.run_id.value();
@@ -90,12 +173,13 @@ RunView ViewOf(const RunHistory& history) {
   view.status_detail = history.status_detail;
   view.round_count = history.info.rounds_planned;
   view.model_sha256 = history.info.initial_sha256;
-  if (!history.charges.empty()) view.epsilon_spent = history.charges.back().epsilon_spent;
+  view.privacy = PrivacyViewOf(history, audience);
 
   std::set<NodeId> nodes;
   for (const RoundHistory& round : history.rounds) {
     RoundView& row = view.rounds.emplace_back();
     row.round = round.committed.round.value();
+    row.is_skipped = round.committed.is_skipped;
     row.invited = round.committed.participants.size();
     row.seconds = Seconds(round.traffic.wall);
     row.bytes_sent = round.traffic.bytes_sent;
@@ -115,11 +199,20 @@ RunView ViewOf(const RunHistory& history) {
   if (history.open_round.has_value()) {
     view.round = history.open_round->round.value();
     nodes.insert(history.open_round->invited.begin(), history.open_round->invited.end());
+    if (audience == Audience::kInsiders) {
+      for (const NodeId& node : history.open_round->invited) {
+        view.nodes.push_back({.node = node.value(), .note = ""});
+      }
+    }
   }
   view.node_count = nodes.size();
   for (const TimedEvent& timed : history.events) {
     view.events.push_back(
         {timed.event.round.value(), timed.event.kind, timed.event.node, timed.event.detail});
+  }
+  if (HidesCohorts(history, audience)) {
+    view.node_count = static_cast<uint64_t>(history.job->round.nodes);
+    HideCohorts(view);
   }
   return view;
 }

@@ -8,6 +8,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "coordinator/round/records.h"
@@ -32,6 +33,22 @@ struct RoundView {
   uint64_t bytes_sent = 0;
   uint64_t bytes_received = 0;
   std::map<std::string, double> metrics;  // of the model it made; empty if it was not evaluated
+  bool is_skipped = false;                // a secret cohort of which no sum could be made
+};
+
+// What a run with differential privacy promises and has spent.
+struct PrivacyView {
+  double epsilon_max = 0;  // the job's budget
+  double delta = 0;
+  double epsilon_spent = 0;  // an upper bound, for the job's observer
+  // Secret cohorts: of somebody who sees them. At most, as if one node had been in each, unless the
+  // view is for insiders: then of the node that was in most.
+  std::optional<double> epsilon_insider{};
+  uint64_t release_count = 0;  // charged
+  uint64_t skipped_count = 0;  // of these, rounds that were skipped
+  double noise_planned = 0;    // noise multiplier with as few honest survivors as may be
+  std::optional<double> noise_realised{};  // with those that the newest release had
+  std::optional<double> clip_norm{};       // of the newest release, if the job's is adaptive
 };
 
 struct EventView {
@@ -73,8 +90,12 @@ struct RunView {
   double bytes_received_per_s = 0;
   Duration elapsed{};
   Duration round_elapsed{};
-  std::string model_sha256;             // of the newest model
-  std::optional<double> epsilon_spent;  // of the privacy budget; absent without charges
+  std::string model_sha256;              // of the newest model
+  std::optional<PrivacyView> privacy{};  // of a run with differential privacy
+
+  // Cohorts are secret and this view is for others than insiders: nodes, counts, traffic and the
+  // time of a round are absent (HideCohorts).
+  bool hides_cohorts = false;
 
   uint64_t count_of(Participation participation) const {
     return participation_counts[static_cast<size_t>(participation)];
@@ -98,7 +119,25 @@ struct MetricTrend {
 };
 std::optional<MetricTrend> TrendOf(const RunView& view, const std::string& metric);
 
+// Who looks at a run whose cohorts are secret. Of other runs everybody sees the same.
+enum class Audience {
+  kEverybody,
+  kInsiders,  // may know who was in a cohort, and so has the insider's epsilon
+};
+
+// Whether `history` must be shown to `audience` without its cohorts.
+bool HidesCohorts(const RunHistory& history, Audience audience);
+
 // A run that nobody works on, as run.db has it.
-RunView ViewOf(const RunHistory& history);
+RunView ViewOf(const RunHistory& history, Audience audience = Audience::kEverybody);
+
+// None without differential privacy.
+std::optional<PrivacyView> PrivacyViewOf(const RunHistory& history, Audience audience);
+void AddCharge(const BudgetCharged& charge, PrivacyView& privacy);
+
+// Takes out of a view with secret cohorts what tells, or depends on, who is in one. Of the events
+// those stay that are about the run.
+void HideCohorts(RunView& view);
+bool IsEventOfTheRun(std::string_view kind);
 
 }  // namespace skerry

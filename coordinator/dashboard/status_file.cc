@@ -29,6 +29,22 @@ constexpr size_t kNodesMax = 1000;
 
 std::string StatusPath(const std::string& run_dir) { return run_dir + "/status.json"; }
 
+Json NumberOrNull(const std::optional<double>& value) {
+  return value.has_value() && std::isfinite(*value) ? Json(*value) : Json(nullptr);
+}
+
+Json ToJson(const PrivacyView& privacy) {
+  return {{"epsilon_max", privacy.epsilon_max},
+          {"delta", privacy.delta},
+          {"epsilon_spent", NumberOrNull(privacy.epsilon_spent)},
+          {"epsilon_insider", NumberOrNull(privacy.epsilon_insider)},
+          {"releases", privacy.release_count},
+          {"skipped", privacy.skipped_count},
+          {"noise_planned", privacy.noise_planned},
+          {"noise_realised", NumberOrNull(privacy.noise_realised)},
+          {"clip_norm", NumberOrNull(privacy.clip_norm)}};
+}
+
 Json ToJson(const RunView& view) {
   Json counts = Json::object();
   for (size_t i = 0; i < kParticipationCount; ++i) {
@@ -46,6 +62,7 @@ Json ToJson(const RunView& view) {
   Json rounds = Json::array();
   for (const RoundView& round : view.rounds) {
     rounds.push_back({{"round", round.round},
+                      {"skipped", round.is_skipped},
                       {"invited", round.invited},
                       {"accepted", round.accepted},
                       {"seconds", round.seconds},
@@ -62,31 +79,34 @@ Json ToJson(const RunView& view) {
                       {"node", event.node},
                       {"detail", event.detail}});
   }
-  return {{"job_name", view.job_name},
-          {"run_id", view.run_id},
-          {"run_dir", view.run_dir},
-          {"status", RunStatusName(view.status)},
-          {"status_detail", view.status_detail},
-          {"round", view.round},
-          {"round_count", view.round_count},
-          {"phase", view.phase},
-          {"waiting_for", view.waiting_for},
-          {"node_count", view.node_count},
-          {"node_connected_count", view.node_connected_count},
-          {"quorum", view.quorum},
-          {"participation_counts", std::move(counts)},
-          {"nodes", std::move(nodes)},
-          {"rounds", std::move(rounds)},
-          {"events", std::move(events)},
-          {"refusals", Json(view.refusals)},
-          {"bytes_sent", view.bytes_sent},
-          {"bytes_received", view.bytes_received},
-          {"bytes_sent_per_s", view.bytes_sent_per_s},
-          {"bytes_received_per_s", view.bytes_received_per_s},
-          {"elapsed_s", Seconds(view.elapsed)},
-          {"round_elapsed_s", Seconds(view.round_elapsed)},
-          {"model_sha256", view.model_sha256},
-          {"epsilon_spent", view.epsilon_spent ? Json(*view.epsilon_spent) : Json(nullptr)}};
+  return {
+      {"job_name", view.job_name},
+      {"run_id", view.run_id},
+      {"run_dir", view.run_dir},
+      {"status", RunStatusName(view.status)},
+      {"status_detail", view.status_detail},
+      {"round", view.round},
+      {"round_count", view.round_count},
+      {"phase", view.phase},
+      {"waiting_for", view.waiting_for},
+      {"node_count", view.node_count},
+      {"node_connected_count", view.node_connected_count},
+      {"quorum", view.quorum},
+      {"participation_counts", std::move(counts)},
+      {"nodes", std::move(nodes)},
+      {"rounds", std::move(rounds)},
+      {"events", std::move(events)},
+      {"refusals", Json(view.refusals)},
+      {"bytes_sent", view.bytes_sent},
+      {"bytes_received", view.bytes_received},
+      {"bytes_sent_per_s", view.bytes_sent_per_s},
+      {"bytes_received_per_s", view.bytes_received_per_s},
+      {"elapsed_s", Seconds(view.elapsed)},
+      {"round_elapsed_s", Seconds(view.round_elapsed)},
+      {"model_sha256", view.model_sha256},
+      {"hides_cohorts", view.hides_cohorts},
+      {"epsilon_spent", view.privacy ? NumberOrNull(view.privacy->epsilon_spent) : Json(nullptr)},
+      {"privacy", view.privacy ? ToJson(*view.privacy) : Json(nullptr)}};
 }
 
 std::string Dump(const Json& json) {
@@ -116,6 +136,29 @@ Duration SecondsOf(double seconds) {
   return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
 }
 
+bool IsTrue(const Json& json, const char* name) {
+  const auto found = json.find(name);
+  return found != json.end() && found->is_boolean() && found->get<bool>();
+}
+
+std::optional<double> NumberOrNothing(const Json& json, const char* name) {
+  const auto found = json.find(name);
+  if (found == json.end() || !found->is_number()) return std::nullopt;
+  return found->get<double>();
+}
+
+PrivacyView PrivacyFrom(const Json& json) {
+  return {.epsilon_max = Get<double>(json, "epsilon_max"),
+          .delta = Get<double>(json, "delta"),
+          .epsilon_spent = Get<double>(json, "epsilon_spent"),
+          .epsilon_insider = NumberOrNothing(json, "epsilon_insider"),
+          .release_count = Get<uint64_t>(json, "releases"),
+          .skipped_count = Get<uint64_t>(json, "skipped"),
+          .noise_planned = Get<double>(json, "noise_planned"),
+          .noise_realised = NumberOrNothing(json, "noise_realised"),
+          .clip_norm = NumberOrNothing(json, "clip_norm")};
+}
+
 RoundView RoundFrom(const Json& json) {
   RoundView round{Get<uint64_t>(json, "round"),
                   Get<uint64_t>(json, "invited"),
@@ -123,7 +166,8 @@ RoundView RoundFrom(const Json& json) {
                   Get<double>(json, "seconds"),
                   Get<uint64_t>(json, "bytes_sent"),
                   Get<uint64_t>(json, "bytes_received"),
-                  {}};
+                  {},
+                  IsTrue(json, "skipped")};
   for (const auto& [name, value] : Member(json, "metrics").items()) {
     round.metrics[name] =
         value.is_number() ? value.get<double>() : std::numeric_limits<double>::quiet_NaN();
@@ -136,9 +180,9 @@ struct Current {
   std::optional<int> process;  // of the coordinator at work
 };
 
-absl::StatusOr<Current> ReadCurrent(const std::string& run_dir) {
+absl::StatusOr<Current> ReadCurrent(const std::string& run_dir, Audience audience) {
   const auto process = RunLock::Owner(run_dir);
-  if (process.has_value()) {
+  if (process.has_value() && audience == Audience::kEverybody) {
     const auto text = ReadFile(StatusPath(run_dir), kStatusBytesMax);
     if (text.ok()) {
       SKERRY_ASSIGN_OR_RETURN(RunView view, ViewFromJson(*text));
@@ -146,7 +190,7 @@ absl::StatusOr<Current> ReadCurrent(const std::string& run_dir) {
     }
   }
   SKERRY_ASSIGN_OR_RETURN(const RunHistory history, ReadRunHistory(run_dir));
-  return Current{ViewOf(history), process};
+  return Current{ViewOf(history, audience), process};
 }
 
 }  // namespace
@@ -195,8 +239,9 @@ absl::StatusOr<RunView> ViewFromJson(const std::string& text) {
   view.elapsed = SecondsOf(Get<double>(json, "elapsed_s"));
   view.round_elapsed = SecondsOf(Get<double>(json, "round_elapsed_s"));
   view.model_sha256 = Get<std::string>(json, "model_sha256");
-  if (const auto spent = json.find("epsilon_spent"); spent != json.end() && spent->is_number()) {
-    view.epsilon_spent = spent->get<double>();
+  view.hides_cohorts = IsTrue(json, "hides_cohorts");
+  if (const Json& privacy = Member(json, "privacy"); privacy.is_object()) {
+    view.privacy = PrivacyFrom(privacy);
   }
   return view;
 }
@@ -214,8 +259,9 @@ absl::Status WriteStatusFile(const std::string& run_dir, const RunView& view) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::string> StatusText(const std::string& run_dir, const RenderOptions& options) {
-  SKERRY_ASSIGN_OR_RETURN(const Current current, ReadCurrent(run_dir));
+absl::StatusOr<std::string> StatusText(const std::string& run_dir, const RenderOptions& options,
+                                       Audience audience) {
+  SKERRY_ASSIGN_OR_RETURN(const Current current, ReadCurrent(run_dir, audience));
   std::string text = Render(current.view, options);
   if (current.process.has_value()) {
     return text + fmt::format("  the coordinator is process {}\n", *current.process);
@@ -236,8 +282,8 @@ absl::StatusOr<std::string> StatusText(const std::string& run_dir, const RenderO
   return text + "  the run is complete\n";
 }
 
-absl::StatusOr<std::string> StatusJson(const std::string& run_dir) {
-  SKERRY_ASSIGN_OR_RETURN(const Current current, ReadCurrent(run_dir));
+absl::StatusOr<std::string> StatusJson(const std::string& run_dir, Audience audience) {
+  SKERRY_ASSIGN_OR_RETURN(const Current current, ReadCurrent(run_dir, audience));
   Json json = ToJson(current.view);
   json["coordinator"] = {{"running", current.process.has_value()}, {"process", nullptr}};
   if (current.process.has_value()) json["coordinator"]["process"] = *current.process;

@@ -18,10 +18,13 @@ absl::StatusOr<RunView> ViewFromJson(const std::string& text);
 absl::Status WriteStatusFile(const std::string& run_dir, const RunView& view);
 
 // What `status` prints: the live view of a coordinator that is at work, else the last state in
-// run.db and a line that says it is not running.
-absl::StatusOr<std::string> StatusText(const std::string& run_dir, const RenderOptions& options);
+// run.db and a line that says it is not running. For insiders always run.db, which status.json says
+// less than if cohorts are secret.
+absl::StatusOr<std::string> StatusText(const std::string& run_dir, const RenderOptions& options,
+                                       Audience audience = Audience::kEverybody);
 
 // The same as one object: the fields of status.json and `coordinator` {running, process}.
-absl::StatusOr<std::string> StatusJson(const std::string& run_dir);
+absl::StatusOr<std::string> StatusJson(const std::string& run_dir,
+                                       Audience audience = Audience::kEverybody);
 
 }  // namespace skerry

@@ -16,6 +16,10 @@ void Charge(BudgetCharged charge, RoundData& data, Outbox& out) {
   charge.sampling_rate = budget.sampling_rate;
   charge.steps = budget.steps;
   charge.epsilon_spent = budget.epsilon_after(data.charge_count);
+  if (budget.insider_epsilon_after) {
+    charge.epsilon_insider = budget.insider_epsilon_after(data.charge_count);
+  }
+  charge.clip_norm = data.clip_norm;
   out.persist.emplace_back(charge);
 }
 
@@ -46,6 +50,11 @@ void ChargeOpening(size_t survivors, RoundData& data, Outbox& out) {
                             std::sqrt(noisy / static_cast<double>(budget.noisy_survivors)),
           .survivors = survivors},
          data, out);
+}
+
+void ChargeSkip(RoundData& data, Outbox& out) {
+  if (data.policy.budget == nullptr) return;
+  Charge({.round = data.round, .attempt = data.attempt, .is_skipped = true}, data, out);
 }
 
 }  // namespace skerry

@@ -16,4 +16,8 @@ void ChargeStart(RoundId round, AttemptId attempt, RoundData& data, Outbox& out)
 // charged once, so this may be called again after a restart.
 void ChargeOpening(size_t survivors, RoundData& data, Outbox& out);
 
+// For a round that is skipped: that it is, is seen by everybody and counted (secret_cohorts.h in
+// common/privacy). An attempt that was charged already is not charged again.
+void ChargeSkip(RoundData& data, Outbox& out);
+
 }  // namespace skerry

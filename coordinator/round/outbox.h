@@ -47,6 +47,7 @@ struct CommitWork {
   // The coordinator's noise goes on the sum first, and the noisy sum is made durable.
   bool is_noise_due = false;
   std::shared_ptr<const MaskRecoveryInput> unmask{};  // set: the sum is still masked
+  bool is_skipped = false;  // there is no sum: the round's model is the one before
 };
 
 // Evaluate the newest model on the coordinator's test set. Comes back as EvaluationDone, maybe

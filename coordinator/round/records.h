@@ -71,6 +71,8 @@ struct CheckpointFiles {
 struct RoundCommitted {
   RoundId round;
   AttemptId attempt;
+  // Nothing was summed: the model is the one before. Only of secret cohorts (SkipRound).
+  bool is_skipped = false;
   std::vector<ParticipantRecord> participants;  // everyone invited, sorted by node
   std::string model_sha256;                     // of the new model, lower-case hex
   double weight_sum = 0;                        // examples behind the update
@@ -110,7 +112,11 @@ struct BudgetCharged {
   double sampling_rate = 0;     // 1: everyone
   int64_t steps = 0;            // that a node took in it
   uint64_t survivors = 0;
-  double epsilon_spent = 0;  // an upper bound after this charge
+  double epsilon_spent = 0;  // an upper bound after this charge, for the job's observer
+  // With secret cohorts the insider's: as if one node had been in every round's.
+  std::optional<double> epsilon_insider{};
+  std::optional<double> clip_norm{};  // of the attempt, if the job's is adaptive
+  bool is_skipped = false;            // the round is skipped, and paid for all the same
 };
 
 // The coordinator's test set on model `version`; absent numbers do not apply to the loss.
@@ -149,6 +155,7 @@ struct RestoredRun {
   std::optional<std::vector<NodeId>> noisy_survivors;
   int64_t charge_count = 0;         // in the privacy ledger
   ChargeKey newest_charge;          // of these; zero if there is none
+  bool is_newest_skipped = false;   // that charge was for a round to be skipped
   std::optional<double> clip_norm;  // of the next round, if the job's is adaptive
   std::string model_sha256;         // of version last_committed
   ModelVersion last_evaluated;      // newest EvaluationRecorded; 0: none

@@ -38,7 +38,8 @@ std::string_view Name(const Finished&) { return "finished"; }
 RoundMachine::RoundMachine(RoundPolicy policy, std::vector<NodeId> roster, RestoredRun restored)
     : open_round_(std::move(restored.open_round)),
       session_(std::move(restored.session)),
-      noisy_survivors_(std::move(restored.noisy_survivors)) {
+      noisy_survivors_(std::move(restored.noisy_survivors)),
+      is_newest_skipped_(restored.is_newest_skipped) {
   SKERRY_ASSERT(policy.round.quorum >= 1 && policy.round.quorum <= CohortSize(policy.round));
   SKERRY_ASSERT(std::is_sorted(roster.begin(), roster.end()));
   data_.policy = std::move(policy);
@@ -62,9 +63,13 @@ void RoundMachine::Start(Instant now, Outbox& out) {
     phase_ = Settle(Evaluating{}, data_, now, out);
   } else if (open_round_) {
     SKERRY_ASSERT(open_round_->round == data_.first_round);
-    phase_ = noisy_survivors_ ? ResumeCommit(*open_round_, *noisy_survivors_, data_, now, out)
-             : session_       ? ResumeSession(*open_round_, *session_, data_, now, out)
-                              : ReopenRound(*open_round_, data_, now, out);
+    const bool is_skip_charged =
+        is_newest_skipped_ &&
+        data_.newest_charge == ChargeKey{open_round_->round, open_round_->attempt};
+    phase_ = is_skip_charged    ? ResumeSkip(*open_round_, data_, now, out)
+             : noisy_survivors_ ? ResumeCommit(*open_round_, *noisy_survivors_, data_, now, out)
+             : session_         ? ResumeSession(*open_round_, *session_, data_, now, out)
+                                : ReopenRound(*open_round_, data_, now, out);
   } else {
     phase_ = BeginRound(data_, now, out);
   }

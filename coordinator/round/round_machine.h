@@ -9,8 +9,9 @@
 //   Selecting -> Training -> Collecting -> [Unmasking ->] Committing -> Selecting ...
 //                                                        -> Evaluating -> Finished
 //
-//   Selecting   draws the cohort from the roster (seed, round), never from who is connected. Waits
-//               only while the roster has fewer nodes than the quorum.
+//   Selecting   draws the cohort from the roster, by (seed, round) or by secret coins that the
+//               policy holds ready, never from who is connected. Waits only while the roster has
+//               fewer nodes than the quorum (with coins: another number than they are for).
 //   Training    fewer updates than round.quorum. Waits up to round.wait_timeout without progress of
 //               anyone, then the run fails and can be resumed.
 //   Collecting  the quorum is met. Nodes without progress for round.stall_timeout are cut. Complete
@@ -19,6 +20,7 @@
 //               of them left: the attempt is given up and another one begins.
 //   Committing  the worker opens a masked sum, decodes it, applies the strategy and writes the
 //               checkpoint.
+//               With secret cohorts a round may come here at once, to end without an update.
 //   Evaluating  all rounds are committed; the evaluation of the last model is outstanding.
 //
 // A node's stall clock counts from its last sign of life: it joined, was sent the round's task for
@@ -79,6 +81,7 @@ class RoundMachine {
   std::optional<RoundStarted> open_round_;              // of RestoredRun, until Start
   std::optional<proto::SessionState> session_;          // the same
   std::optional<std::vector<NodeId>> noisy_survivors_;  // the same
+  bool is_newest_skipped_ = false;                      // the same
   Phase phase_;
 };
 

@@ -35,6 +35,23 @@ struct BudgetPolicy {
   int64_t colluders = 0;        // survivors who may know their own noise
   int64_t noisy_survivors = 1;  // for which the noise was planned
   std::function<double(int64_t charges)> epsilon_after;
+  // With secret cohorts, what an insider knows; else empty.
+  std::function<double(int64_t charges)> insider_epsilon_after{};
+};
+
+// Cohorts that nobody outside may know (privacy.observer public): a coin for each node of the
+// roster. What is drawn is durable before anything else, so no round is drawn twice.
+struct SecretCohortPolicy {
+  size_t nodes = 0;  // in the roster, neither more nor fewer: the budget was calculated for so many
+  size_t smallest = 0;  // cohorts outside smallest..largest are skipped
+  size_t largest = 0;
+  // The coordinator's noise makes every sum as noisy as one of `largest` updates.
+  bool is_noise_filled_up = false;
+  // Ascending positions of those whose coins came up, of `count`. Drawn anew with each call, from
+  // the operating system's generator.
+  std::function<std::vector<uint32_t>(uint32_t count)> draw;
+
+  bool Trains(size_t cohort) const { return cohort >= smallest && cohort <= largest; }
 };
 
 struct RoundPolicy {
@@ -44,8 +61,9 @@ struct RoundPolicy {
   uint64_t model_bytes = 0;   // 4 x parameters
   uint64_t upload_bytes = 0;  // 4 x encoded length
   uint32_t scale_bits = 0;
-  std::shared_ptr<const SecAggPolicy> secagg;  // null: updates are not masked
-  std::shared_ptr<const BudgetPolicy> budget;  // null: no differential privacy
+  std::shared_ptr<const SecAggPolicy> secagg;                  // null: updates are not masked
+  std::shared_ptr<const BudgetPolicy> budget;                  // null: no differential privacy
+  std::shared_ptr<const SecretCohortPolicy> secret_cohorts{};  // null: cohorts follow from the seed
   // run --replay: the survivors of each recorded round, round 1 first. They are the cohort and the
   // quorum, nobody is cut, and the run ends after the last recorded round.
   std::vector<std::vector<NodeId>> replay;

@@ -76,6 +76,12 @@ std::string Lasting(Instant since, Instant now) {
 
 std::string Describe(const Selecting& phase, const RoundData& data, Instant now) {
   const Instant end = phase.since + data.policy.round.wait_timeout;
+  if (data.policy.secret_cohorts != nullptr) {
+    return fmt::format(
+        "waiting for the roster: it has {} nodes, cohorts are drawn from {}{}; gives up in {}",
+        data.roster.size(), data.policy.secret_cohorts->nodes, Lasting(phase.since, now),
+        InSeconds(end - now));
+  }
   return fmt::format(
       "waiting for nodes in the roster: it has {}, a round needs {}{}; gives up in {}",
       data.roster.size(), data.policy.round.quorum, Lasting(phase.since, now),

@@ -154,8 +154,9 @@ absl::Status Aggregator::Unmask(const MaskRecoveryInput& input) {
 absl::Status Aggregator::AddNoise(const CommitWork& work) {
   SKERRY_ASSERT(options_.noise != nullptr);
   const double clip_norm = clip_norm_ ? double{*clip_norm_} : options_.clip_norm;
-  SKERRY_ASSIGN_OR_RETURN(const UpdateNoise noise, options_.noise(clip_norm));
-  noise.AddTo(sum_, *options_.random);
+  SKERRY_ASSIGN_OR_RETURN(const std::optional<UpdateNoise> noise,
+                          options_.noise(clip_norm, work.survivor_count));
+  if (noise.has_value()) noise->AddTo(sum_, *options_.random);
   return WriteNoisySum(options_.run_dir, {work.round, work.attempt}, work.survivors, sum_);
 }
 
@@ -228,6 +229,22 @@ Aggregator::CommitResult Aggregator::Commit(RoundId round, size_t update_count, 
     result.done.aggregate = std::move(mean);
   }
   result.model = std::move(writable);
+  return result;
+}
+
+Aggregator::CommitResult Aggregator::Skip(RoundId round, SharedModel model) {
+  CommitResult result;
+  result.done.round = round;
+  result.done.model_sha256 = ModelSha256(*model);
+  DiscardSum();
+  if (clip_norm_.has_value()) result.done.clip_norm = *clip_norm_;
+  auto files = Checkpoint(round, *model, result.done.model_sha256);
+  if (files.ok()) {
+    result.done.checkpoint = *std::move(files);
+  } else {
+    result.done.status = files.status();
+  }
+  result.model = std::move(model);
   return result;
 }
 

@@ -39,9 +39,11 @@ class Aggregator {
     std::string run_dir;
     int64_t checkpoint_every = 1;
     uint64_t round_count = 0;  // the last round is always a checkpoint
-    // The coordinator's noise for a round's clip norm, if it has to add it, and where it comes
-    // from.
-    std::function<absl::StatusOr<UpdateNoise>(double clip_norm)> noise{};
+    // The coordinator's noise for a round's clip norm and number of updates, if it has to add it
+    // (none: there is enough), and where it comes from.
+    std::function<absl::StatusOr<std::optional<UpdateNoise>>(double clip_norm,
+                                                             uint32_t update_count)>
+        noise{};
     RandomBits* random = &SystemRandom();
     double clip_norm = 0;  // of a job that keeps to one
     // Else how it changes: then every round is a checkpoint, and the state's file holds it too.
@@ -81,6 +83,10 @@ class Aggregator {
   // changed in place if nobody else holds it. With an error in done.status nothing has changed but
   // the sum, which is lost: the run is to be resumed from its directory.
   CommitResult Commit(RoundId round, size_t update_count, SharedModel model);
+
+  // A round without an update: the model stays, and so do the strategy's state and the clip norm.
+  // Always a checkpoint, because there is no aggregate from which a restart could make it.
+  CommitResult Skip(RoundId round, SharedModel model);
 
   // Applies the stored aggregate of a round, as Commit did.
   void Replay(ParameterVector& model, const ParameterVector& aggregate);

@@ -15,11 +15,24 @@
 #include "common/ml/model.h"
 #include "common/ml/trainer.h"
 #include "common/privacy/privacy_plan.h"
+#include "common/privacy/secret_cohorts.h"
 #include "common/secagg/job_encoding.h"
 #include "coordinator/shell/guarantee.h"
 
 namespace skerry {
 namespace {
+
+std::string RoundOf(const JobConfig& job) {
+  if (HasSecretCohorts(job)) {
+    return fmt::format("{:g} of {} nodes are drawn on average, {} updates are needed at least",
+                       ExpectedCohort(job), job.round.nodes, SecretCohortBounds(job).smallest);
+  }
+  return fmt::format("{} nodes are invited, {} updates complete it, {} are needed",
+                     InvitedCount(job.round), CohortSize(job.round),
+                     job.secagg.enabled
+                         ? UpdatesNeeded(job.round, job.secagg, InvitedCount(job.round))
+                         : job.round.quorum);
+}
 
 // How many nodes secure aggregation needs; empty without it.
 std::string SessionOf(const JobConfig& job) {
@@ -47,6 +60,26 @@ std::string SessionOf(const JobConfig& job) {
       UpdatesNeeded(job.round, job.secagg, smallest));
 }
 
+// How cohorts are drawn and what an insider's epsilon is; empty unless they are secret.
+std::string SecretCohortNumbers(const JobConfig& job) {
+  if (!HasSecretCohorts(job)) return "";
+  const CohortBounds bounds = SecretCohortBounds(job);
+  const double shown = ShownCoinProbability(job) * static_cast<double>(job.round.count);
+  std::string text = fmt::format(
+      "#   to somebody who does not see the cohorts; to an insider at most {:.4g}\n"
+      "#   cohorts outside {} to {} are skipped and paid for; {:.2g} of the rounds would show a\n"
+      "#   node's coin by that, which is counted\n",
+      InsiderEpsilonOf(job, job.round.count), bounds.smallest, bounds.largest, shown);
+  if (job.privacy.placement == NoisePlacement::kDistributed) {
+    text += fmt::format(
+        "#   the coordinator fills the noise up to that of {} shares: {:.4g} times a trusted\n"
+        "#   curator's, so that no model tells how many nodes were there\n",
+        bounds.largest,
+        std::sqrt(static_cast<double>(bounds.largest) / static_cast<double>(NoisySurvivors(job))));
+  }
+  return text;
+}
+
 // The noise of a job and what it costs; empty without differential privacy. Sampling noise takes a
 // core 50 ns a value, a clipped gradient of the small models 0.1 ms.
 std::string PrivacyNumbers(const JobConfig& job, int64_t parameters) {
@@ -55,12 +88,14 @@ std::string PrivacyNumbers(const JobConfig& job, int64_t parameters) {
   const bool is_record = privacy.unit == PrivacyUnit::kRecord;
   const int64_t steps = job.round.count * StepsPerRound(job);
   std::string text = fmt::format(
-      "# privacy: noise multiplier {:.4g}{}, {} noisy step{} of each node in {} rounds give\n"
+      "# privacy: noise multiplier {:.4g}{}, {} noisy step{}{} in {} rounds give\n"
       "#   epsilon {:.4g} at delta {:g}\n",
       *privacy.noise_multiplier,
       is_record ? fmt::format(", Poisson samples of rate {:g}", privacy.sampling.rate) : "", steps,
-      steps == 1 ? "" : "s", job.round.count, *privacy.epsilon, privacy.delta);
-  if (privacy.placement == NoisePlacement::kDistributed) {
+      steps == 1 ? "" : "s", HasSecretCohorts(job) ? "" : " of each node", job.round.count,
+      *privacy.epsilon, privacy.delta);
+  text += SecretCohortNumbers(job);
+  if (privacy.placement == NoisePlacement::kDistributed && !HasSecretCohorts(job)) {
     const auto invited = static_cast<double>(InvitedCount(job.round));
     const auto noisy = static_cast<double>(NoisySurvivors(job));
     text += fmt::format(
@@ -95,10 +130,9 @@ std::string PrivacyNumbers(const JobConfig& job, int64_t parameters) {
     text += fmt::format(
         "#   the mean update's noise is {:.3g} times the clip norm{}\n", ratio,
         ratio > kNoiseToSignalMax
-            ? fmt::format(
-                  ": above {:g} training hardly learns.\n#   {:.0f} nodes a round would do",
-                  kNoiseToSignalMax,
-                  std::ceil(ratio * static_cast<double>(CohortSize(job.round)) / kNoiseToSignalMax))
+            ? fmt::format(": above {:g} training hardly learns.\n#   {:.0f} nodes a round would do",
+                          kNoiseToSignalMax,
+                          std::ceil(ratio * ExpectedCohort(job) / kNoiseToSignalMax))
             : "");
   }
   return text;
@@ -113,13 +147,10 @@ absl::StatusOr<std::string> Consequences(const JobConfig& job) {
       static_cast<double>(encoding.layout().size() * sizeof(RingElement)) / 1e6;
   return fmt::format(
       "# model: {} parameters in {} tensors; a node's upload has {:.3g} MB\n"
-      "# round: {} nodes are invited, {} updates complete it, {} are needed\n"
+      "# round: {}\n"
       "# encoding: updates are rounded to multiples of 2^-{} ({:.2g}) within +-{:g}\n"
       "{}{}",
-      layout->element_count(), layout->tensors().size(), upload_mb, InvitedCount(job.round),
-      CohortSize(job.round),
-      job.secagg.enabled ? UpdatesNeeded(job.round, job.secagg, InvitedCount(job.round))
-                         : job.round.quorum,
+      layout->element_count(), layout->tensors().size(), upload_mb, RoundOf(job),
       encoding.scale_bits(), 1.0 / static_cast<double>(uint64_t{1} << encoding.scale_bits()),
       job.encoding.range,
       SessionOf(job) + PrivacyNumbers(job, static_cast<int64_t>(layout->element_count())),

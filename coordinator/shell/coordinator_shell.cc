@@ -53,6 +53,7 @@ RoundPolicy WithSecAgg(RoundPolicy policy, const JobConfig& job, const RunInfo& 
 CoordinatorShell::CoordinatorShell(PreparedRun run, RosterFile& roster, RouterEndpoint router,
                                    RunDisplay display, const std::atomic<bool>& stop)
     : job_(std::move(run.job)),
+      has_secret_cohorts_(run.policy.secret_cohorts != nullptr),
       info_(std::move(run.info)),
       encoding_(std::move(run.encoding)),
       store_(std::move(run.store)),
@@ -200,7 +201,7 @@ void CoordinatorShell::HandleResult(WorkResult result, Instant now) {
       machine_.Handle(UploadComplete{checked->node, checked->round, checked->content_id}, now,
                       out_);
     } else {
-      LogWarning(fmt::format("update of {}: {}", checked->node.value(),
+      LogWarning(fmt::format("update of {}: {}", NameForLog(checked->node),
                              std::string(checked->status.message())));
       machine_.Handle(UploadBroken{checked->node, checked->round, checked->content_id}, now, out_);
     }
@@ -225,6 +226,10 @@ void CoordinatorShell::HandleResult(WorkResult result, Instant now) {
     }
     machine_.Handle(std::move(commit.done), now, out_);
   }
+}
+
+std::string_view CoordinatorShell::NameForLog(const NodeId& node) const {
+  return has_secret_cohorts_ ? std::string_view("a node") : std::string_view(node.value());
 }
 
 void CoordinatorShell::HandleDeadlines(Instant now) {
@@ -286,7 +291,10 @@ void CoordinatorShell::DrainTransfers(Instant now) {
   SendAll(std::move(events.send));
   for (const UploadAdvanced& advanced : events.advanced) machine_.Handle(advanced, now, out_);
   for (const UploadComplete& complete : events.complete) CheckThenComplete(complete, now);
-  for (const std::string& problem : events.problems) LogWarning(problem);
+  for (const std::string& problem : events.problems) {
+    LogWarning(has_secret_cohorts_ ? std::string("an upload of a secret cohort is begun anew")
+                                   : problem);
+  }
 }
 
 void CoordinatorShell::CheckThenComplete(const UploadComplete& upload, Instant now) {
@@ -315,8 +323,8 @@ absl::Status CoordinatorShell::Persist(Instant now) {
   std::optional<RoundTraffic> traffic;
   for (const Record& record : records) {
     if (std::holds_alternative<RoundStarted>(record)) {
-      SKERRY_RETURN_IF_ERROR(CheckDiskSpace(
-          store_->run_dir(), RoundBytes(job_, encoding_.layout().parameter_count)));
+      SKERRY_RETURN_IF_ERROR(
+          CheckDiskSpace(store_->run_dir(), RoundBytes(job_, encoding_.layout().parameter_count)));
     }
     if (const auto* committed = std::get_if<RoundCommitted>(&record)) {
       traffic_.round = committed->round;
@@ -414,6 +422,7 @@ void CoordinatorShell::StartCommit(const CommitWork& work) {
   // The worker may change the model in place, so nobody is served until it comes back.
   model_server_.Withdraw();
   worker_.Post([this, work, model = std::exchange(model_, nullptr)]() mutable {
+    if (work.is_skipped) return WorkResult(aggregator_->Skip(work.round, std::move(model)));
     Aggregator::CommitResult failed;
     failed.done.round = work.round;
     if (work.unmask != nullptr) {

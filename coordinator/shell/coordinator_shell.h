@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -70,6 +71,7 @@ class CoordinatorShell {
   void HandleRefusal(PeerId peer, proto::RejectReason reason, Instant now);
   void TakeResults(Instant now);
   void HandleResult(WorkResult result, Instant now);
+  std::string_view NameForLog(const NodeId& node) const;
   void HandleDeadlines(Instant now);
   void RefreshRoster(Instant now);
   Duration TimeToWait(Instant now) const;
@@ -90,6 +92,7 @@ class CoordinatorShell {
   void CheckThenComplete(const UploadComplete& upload, Instant now);
 
   JobConfig job_;
+  bool has_secret_cohorts_;  // nothing that is logged may tell who is in one
   RunInfo info_;
   UpdateEncoding encoding_;
   std::unique_ptr<RunStore> store_;

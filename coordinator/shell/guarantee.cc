@@ -5,12 +5,36 @@
 
 #include <fmt/format.h>
 
+#include "common/config/privacy_rules.h"
 #include "common/config/secagg_rules.h"
+#include "common/privacy/privacy_plan.h"
 
 namespace skerry {
 namespace {
 
 constexpr size_t kColumns = 100;
+
+std::string SecretCohortsOf(const JobConfig& job, const std::string& promise) {
+  const bool is_central = job.privacy.placement == NoisePlacement::kCoordinator;
+  const double insider = InsiderEpsilonOf(job, job.round.count);
+  return fmt::format(
+      "Differential privacy: all that anybody sees of {} rounds who is told models and reports, "
+      "and "
+      "not who is in a cohort, {}. Each round draws each of {} nodes with the probability {:g}, by "
+      "coins that the coordinator keeps secret. {}, the same is ({:.3g}, {:g})-private at most, "
+      "for "
+      "a node that would be drawn every time.{}",
+      job.round.count, promise, job.round.nodes, job.privacy.sampling.rate,
+      is_central ? "To those who know the cohorts, but not the sums"
+                 : fmt::format("To those who know the cohorts, the coordinator with up to {} {} "
+                               "among them",
+                               job.secagg.colluders, job.secagg.colluders == 1 ? "node" : "nodes"),
+      insider, job.privacy.delta,
+      is_central ? fmt::format(" It does not protect from the coordinator, which sees {} without "
+                               "noise and is trusted to add it.",
+                               job.secagg.enabled ? "each sum of updates" : "each node's update")
+                 : "");
+}
 
 std::string PrivacyOf(const JobConfig& job) {
   const PrivacyConfig& privacy = job.privacy;
@@ -22,6 +46,7 @@ std::string PrivacyOf(const JobConfig& job) {
       is_replaced ? "replaced by another"
       : is_record ? "there"
                   : "taking part");
+  if (HasSecretCohorts(job)) return SecretCohortsOf(job, promise);
   if (privacy.placement == NoisePlacement::kAgent) {
     return fmt::format(
         "Differential privacy: all that anybody outside a node, the coordinator included, sees of "

@@ -10,6 +10,7 @@
 
 #include "common/base/status.h"
 #include "common/config/job_printer.h"
+#include "common/config/privacy_rules.h"
 #include "common/privacy/accountant.h"
 #include "common/privacy/privacy_plan.h"
 
@@ -58,6 +59,9 @@ std::vector<std::string> ChangedKeys(const std::map<std::string, std::string>& b
 // The charges so far, each with its own noise, and `rounds` more with the job's.
 absl::StatusOr<double> EpsilonWith(const RunHistory& history, const JobConfig& job,
                                    int64_t rounds) {
+  if (HasSecretCohorts(job)) {  // whose releases are alike: neither noise nor coins may change
+    return EpsilonAfter(job, static_cast<int64_t>(history.charges.size()) + rounds);
+  }
   std::map<std::pair<double, double>, int64_t> steps;
   for (const BudgetCharged& charge : history.charges) {
     steps[{charge.noise_multiplier, charge.sampling_rate}] += charge.steps;

@@ -32,7 +32,10 @@ RunResult ResultOf(const RunView& view, const PrivacyConfig& privacy, int exit_c
   if (const auto loss = TrendOf(view, "loss")) result.loss = loss->newest;
   result.model_sha256 = view.model_sha256;
   result.run_dir = view.run_dir;
-  result.epsilon = view.epsilon_spent;
+  if (view.privacy && view.privacy->release_count > 0) {
+    result.epsilon = view.privacy->epsilon_spent;
+    result.epsilon_insider = view.privacy->epsilon_insider;
+  }
   if (privacy.enabled) result.delta = privacy.delta;
   result.wall_s = Seconds(view.elapsed);
   return result;
@@ -81,7 +84,8 @@ int RunCommand(const RunOptions& options) {
     LogWarning(ended->detail);
     exit_code = kExitBudget;
   } else {
-    LogError(ended->detail);
+    // The view's says nothing of a secret cohort.
+    LogError(job.view().hides_cohorts ? job.view().status_detail : ended->detail);
     if (ended->status == RunStatus::kInterrupted) {
       exit_code = JobServer::WasTerminated() ? kExitDone : kExitInterrupted;
     }

@@ -21,6 +21,7 @@ constexpr size_t kEventsKeptMax = 200;
 RoundView ViewOf(const RoundCommitted& committed, const std::optional<RoundTraffic>& traffic) {
   RoundView round;
   round.round = committed.round.value();
+  round.is_skipped = committed.is_skipped;
   round.invited = committed.participants.size();
   for (const ParticipantRecord& participant : committed.participants) {
     if (participant.participation == Participation::kAccepted) ++round.accepted;
@@ -62,7 +63,7 @@ void RunDisplay::Show(std::span<const Record> records, const std::optional<Round
         view_.events_dropped += kEventsKeptMax + 1;
       }
     } else if (const auto* charge = std::get_if<BudgetCharged>(&record)) {
-      view_.epsilon_spent = charge->epsilon_spent;
+      if (view_.privacy) AddCharge(*charge, *view_.privacy);
     } else if (const auto* ended = std::get_if<RunEnded>(&record)) {
       view_.status = ended->status;
       view_.status_detail = ended->detail;
@@ -136,6 +137,7 @@ void RunDisplay::Fill(const RoundMachine& machine, const Membership& membership,
   view_.elapsed = now - *started_at_;
   view_.round_elapsed = now - data.round_started_at;
   view_.model_sha256 = data.model_sha256;
+  if (data.policy.secret_cohorts != nullptr) HideCohorts(view_);
 }
 
 }  // namespace skerry

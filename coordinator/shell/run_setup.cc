@@ -1,5 +1,6 @@
 #include "coordinator/shell/run_setup.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <utility>
 
@@ -16,10 +17,12 @@
 #include "common/crypto/random_bits.h"
 #include "common/ml/model.h"
 #include "common/ml/trainer.h"
+#include "common/privacy/poisson_sampling.h"
 #include "common/privacy/privacy_plan.h"
 #include "common/protocol/limits.h"
 #include "common/secagg/job_encoding.h"
 #include "coordinator/shell/clip_state.h"
+#include "coordinator/shell/coordinator_noise.h"
 #include "coordinator/shell/guarantee.h"
 #include "coordinator/shell/run_amendment.h"
 #include "coordinator/store/checkpoint.h"
@@ -51,16 +54,41 @@ absl::StatusOr<std::shared_ptr<const BudgetPolicy>> BudgetOf(const JobConfig& jo
   if (!job.privacy.enabled || job.is_rehearsal) return nullptr;
   SKERRY_ASSIGN_OR_RETURN(const int64_t charges_max, RoundsWithin(job));
   const PrivacyEvent event = EventOfRounds(job, 1);
-  return std::make_shared<const BudgetPolicy>(BudgetPolicy{
+  const bool is_secret = HasSecretCohorts(job);
+  BudgetPolicy budget{
       .charges_max = charges_max,
       .is_charged_at_start = job.privacy.placement == NoisePlacement::kAgent,
       .is_noise_central = job.privacy.placement == NoisePlacement::kCoordinator,
       .noise_multiplier = event.noise_multiplier,
-      .sampling_rate = event.sampling.amplifying_rate(),
+      .sampling_rate = is_secret ? job.privacy.sampling.rate : event.sampling.amplifying_rate(),
       .steps = event.steps,
       .colluders = job.secagg.enabled ? job.secagg.colluders : 0,
       .noisy_survivors = NoisySurvivors(job),
-      .epsilon_after = [job](int64_t charges) { return QuickEpsilonAfter(job, charges); }});
+      // So many are proved to fit, even where the quick bound does not say so.
+      .epsilon_after = [job, charges_max](int64_t charges) {
+        const double quick = QuickEpsilonAfter(job, charges);
+        return charges <= charges_max ? std::min(quick, *job.privacy.epsilon) : quick;
+      }};
+  if (is_secret) {
+    budget.insider_epsilon_after = [job](int64_t charges) {
+      return InsiderEpsilonOf(job, charges);
+    };
+  }
+  return std::make_shared<const BudgetPolicy>(std::move(budget));
+}
+
+// Null unless the job's cohorts are secret. A rehearsal is for every node.
+absl::StatusOr<std::shared_ptr<const SecretCohortPolicy>> SecretCohortsOf(const JobConfig& job) {
+  if (!HasSecretCohorts(job) || job.is_rehearsal) return nullptr;
+  SKERRY_ASSIGN_OR_RETURN(const PoissonSampling coins,
+                          PoissonSampling::Create(job.privacy.sampling.rate));
+  const CohortBounds bounds = SecretCohortBounds(job);
+  return std::make_shared<const SecretCohortPolicy>(SecretCohortPolicy{
+      .nodes = static_cast<size_t>(job.round.nodes),
+      .smallest = static_cast<size_t>(bounds.smallest),
+      .largest = static_cast<size_t>(bounds.largest),
+      .is_noise_filled_up = job.privacy.placement == NoisePlacement::kDistributed,
+      .draw = [coins](uint32_t count) { return coins.Draw(count, SystemRandom()); }});
 }
 
 // Makes the newest model from the newest checkpoint and the aggregates after it.
@@ -104,12 +132,10 @@ absl::Status MakeAggregator(std::shared_ptr<const Strategy> strategy, StrategySt
                               .checkpoint_every = run.job.storage.checkpoint_every,
                               .round_count = RoundCount(run.policy),
                               .clip_norm = run.job.privacy.clip_norm};
-  const bool is_noise_due = run.job.privacy.enabled && !run.job.is_rehearsal &&
-                            run.job.privacy.placement == NoisePlacement::kCoordinator;
-  if (is_noise_due) {
-    options.noise = [job = run.job, count = run.layout->element_count(),
-                     bits = run.encoding.scale_bits()](double clip_norm) {
-      return UpdateNoise::Create(NoiseShare(job, clip_norm, count, bits), ClipBitShare(job));
+  if (AddsNoise(run.job)) {
+    options.noise = [job = run.job, encoding = run.encoding](double clip_norm,
+                                                             uint32_t update_count) {
+      return CoordinatorNoise(job, encoding, clip_norm, update_count);
     };
   }
   SKERRY_ASSIGN_OR_RETURN(options.adaptive_clip, AdaptiveClipOf(run));
@@ -327,7 +353,14 @@ absl::StatusOr<PreparedRun> PrepareRun(const RunOptions& options, const Roster& 
                   .restored = {},
                   .model = nullptr,
                   .replayed_sha256 = std::nullopt};
-  if (roster.nodes().size() < static_cast<size_t>(run.job.round.quorum)) {
+  SKERRY_ASSIGN_OR_RETURN(run.policy.secret_cohorts, SecretCohortsOf(run.job));
+  if (run.policy.secret_cohorts != nullptr &&
+      roster.nodes().size() != run.policy.secret_cohorts->nodes) {
+    LogWarning(
+        fmt::format("the roster has {} nodes and round.nodes is {}: secret cohorts are "
+                    "drawn from exactly so many, and the run will wait",
+                    roster.nodes().size(), run.policy.secret_cohorts->nodes));
+  } else if (roster.nodes().size() < static_cast<size_t>(run.job.round.quorum)) {
     LogWarning(fmt::format("the roster has {} nodes and a round needs {}: the run will wait",
                            roster.nodes().size(), run.job.round.quorum));
   }
@@ -358,7 +391,8 @@ absl::StatusOr<PreparedRun> PrepareRun(const RunOptions& options, const Roster& 
                      .software_version = std::string(kVersion),
                      .rounds_planned = RoundCount(run.policy),
                      .keep_models = static_cast<uint64_t>(run.job.storage.keep_models),
-                     .started_unix_ms = wall_unix_ms};
+                     .started_unix_ms = wall_unix_ms,
+                     .is_for_owner_only = run.policy.secret_cohorts != nullptr};
   run.restored.model_sha256 = run.info.initial_sha256;
   SKERRY_RETURN_IF_ERROR(CreateNew(options, std::move(initial), run));
   return run;

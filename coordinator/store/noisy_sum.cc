@@ -29,7 +29,7 @@ absl::Status WriteNoisySum(const std::string& run_dir, NoisySumKey key,
                            std::span<const NodeId> survivors, std::span<const uint32_t> ring_sum) {
   SKERRY_RETURN_IF_ERROR(MakeDirectories(run_dir + "/state"));
   const std::string names = EncodeNodes(survivors);
-  SKERRY_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(PathOf(run_dir, key)));
+  SKERRY_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(PathOf(run_dir, key), 0600));
   SKERRY_RETURN_IF_ERROR(file.Write(AsBytes(ring_sum)));
   SKERRY_RETURN_IF_ERROR(
       file.Write({reinterpret_cast<const uint8_t*>(names.data()), names.size()}));

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "common/base/status.h"
+#include "common/config/job_loader.h"
 #include "coordinator/store/privacy_ledger.h"
 #include "coordinator/store/schema.h"
 #include "coordinator/store/sqlite.h"
@@ -33,6 +34,7 @@ absl::Status ReadRun(SqliteDatabase& database, RunHistory& history) {
   info.keep_models = static_cast<uint64_t>(rows.Integer(7));
   info.started_unix_ms = rows.Integer(8);
   info.guarantee = rows.Text(12);
+  history.job = ReadJob(info.job_yaml, "run.db").job;
   const auto status = RunStatusFromName(rows.Text(9));
   if (!status.has_value()) return absl::DataLossError("run.db: the run's status is unknown");
   history.status = *status;
@@ -159,6 +161,10 @@ absl::StatusOr<RunHistory> ReadRunHistory(const std::string& run_dir) {
   SKERRY_RETURN_IF_ERROR(ReadEvaluations(database, history));
   SKERRY_RETURN_IF_ERROR(ReadEvents(database, history));
   SKERRY_ASSIGN_OR_RETURN(history.charges, ReadCharges(database));
+  for (const BudgetCharged& charge : history.charges) {
+    if (!charge.is_skipped || charge.round.value() > history.rounds.size()) continue;
+    history.rounds[charge.round.value() - 1].committed.is_skipped = true;
+  }
   SKERRY_RETURN_IF_ERROR(ReadCheckpoints(database, history));
   return history;
 }

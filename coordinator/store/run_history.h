@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "common/config/job_config.h"
 #include "coordinator/round/records.h"
 
 namespace skerry {
@@ -27,6 +28,9 @@ struct RunInfo {
   uint64_t rounds_planned = 0;
   uint64_t keep_models = 1;  // newest checkpoints kept, at least 1
   int64_t started_unix_ms = 0;
+  // Nobody but the coordinator's user may read run.db: it says who was in secret cohorts. Heeded
+  // when the run is created, not kept.
+  bool is_for_owner_only = false;
 };
 
 // What the shell measured in one round; the machine knows neither bytes nor sockets.
@@ -57,6 +61,7 @@ struct SessionHistory {
 struct RunHistory {
   std::string run_dir;
   RunInfo info;
+  std::optional<JobConfig> job;            // info.job_yaml; none if this program cannot read it
   RunStatus status = RunStatus::kRunning;  // as recorded: a killed run still says running
   std::string status_detail;
   std::optional<int64_t> ended_unix_ms;

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <set>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <utility>
 
@@ -56,6 +57,10 @@ absl::StatusOr<RunStore> RunStore::Create(const std::string& run_dir, const RunI
   SKERRY_ASSIGN_OR_RETURN(RunLock lock, RunLock::Acquire(run_dir));
   SKERRY_ASSIGN_OR_RETURN(SqliteDatabase database,
                           SqliteDatabase::Open(DatabasePath(run_dir), SqliteMode::kCreate));
+  // Before there is anything in it; SQLite gives its log the same permissions.
+  if (info.is_for_owner_only && ::chmod(DatabasePath(run_dir).c_str(), 0600) != 0) {
+    return ErrnoStatus(errno, fmt::format("cannot keep {} from others", DatabasePath(run_dir)));
+  }
   SKERRY_ASSIGN_OR_RETURN(const bool has_run, HasRun(database));
   if (has_run) {
     return absl::AlreadyExistsError(fmt::format(
@@ -385,6 +390,7 @@ absl::StatusOr<RestoredStore> RunStore::Restore() {
   restored.run.charge_count = static_cast<int64_t>(charges.size());
   if (!charges.empty()) {
     restored.run.newest_charge = {charges.back().round, charges.back().attempt};
+    restored.run.is_newest_skipped = charges.back().is_skipped;
   }
 
   SKERRY_ASSIGN_OR_RETURN(rows, database_.Prepare("SELECT status, initial_sha256 FROM run"));

@@ -107,8 +107,18 @@ CREATE TABLE IF NOT EXISTS privacy_ledger (  -- rows are never changed
   survivors        INTEGER NOT NULL,
   epsilon_spent    REAL NOT NULL,            -- an upper bound after this row
   unix_ms          INTEGER NOT NULL,
-  hash             TEXT NOT NULL             -- of this row and the hash before it
+  hash             TEXT NOT NULL,            -- of this row and the hash before it
+  epsilon_insider  REAL,                     -- secret cohorts: of who sees them, at most
+  clip_norm        REAL,                     -- of the attempt, if it is adaptive
+  is_skipped       INTEGER NOT NULL DEFAULT 0
 );
+)sql";
+
+// Of tables that a run of an earlier program has already.
+constexpr const char* kNewColumns = R"sql(
+ALTER TABLE privacy_ledger ADD COLUMN epsilon_insider REAL;
+ALTER TABLE privacy_ledger ADD COLUMN clip_norm REAL;
+ALTER TABLE privacy_ledger ADD COLUMN is_skipped INTEGER NOT NULL DEFAULT 0;
 )sql";
 
 constexpr std::array<std::pair<RunStatus, std::string_view>, 5> kRunStatuses = {{
@@ -146,7 +156,21 @@ absl::Status CreateSchema(SqliteDatabase& database) {
                                       kApplicationId, kSchemaVersion));
 }
 
-absl::Status AddNewTables(SqliteDatabase& database) { return database.Execute(kNewTables); }
+absl::Status AddNewTables(SqliteDatabase& database) {
+  SKERRY_RETURN_IF_ERROR(database.Execute(kNewTables));
+  SKERRY_ASSIGN_OR_RETURN(const bool is_new, HasColumn(database, "privacy_ledger", "is_skipped"));
+  return is_new ? absl::OkStatus() : database.Execute(kNewColumns);
+}
+
+absl::StatusOr<bool> HasColumn(SqliteDatabase& database, std::string_view table,
+                               std::string_view column) {
+  SKERRY_ASSIGN_OR_RETURN(
+      SqliteStatement rows,
+      database.Prepare("SELECT count(*) FROM pragma_table_info(?) WHERE name = ?"));
+  rows.Bind(1, table).Bind(2, column);
+  SKERRY_RETURN_IF_ERROR(rows.Step().status());
+  return rows.Integer(0) > 0;
+}
 
 absl::StatusOr<bool> HasRun(SqliteDatabase& database) {
   SKERRY_ASSIGN_OR_RETURN(const int64_t version, Pragma(database, "user_version"));

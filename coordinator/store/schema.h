@@ -22,8 +22,10 @@ std::string DatabasePath(const std::string& run_dir);
 // Makes the tables. Call inside a transaction, so that a crash leaves all of them or none.
 absl::Status CreateSchema(SqliteDatabase& database);
 
-// Tables that a run of an earlier program does not have yet.
+// Tables and columns that a run of an earlier program does not have yet.
 absl::Status AddNewTables(SqliteDatabase& database);
+absl::StatusOr<bool> HasColumn(SqliteDatabase& database, std::string_view table,
+                               std::string_view column);
 
 // Fails with kFailedPrecondition if the file is not a run of ours, was never finished being created
 // or is of a newer version, each with what to do.

@@ -3,7 +3,8 @@
 // in them is ever read as markup.
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
-  const { run, rounds, evaluations, nodes, participation, events } = data;
+  const { run, privacy, rounds, evaluations, nodes, participation, events } = data;
+  const hidden = run.hides_cohorts;  // cohorts are secret: nothing that depends on them is there
   const byId = (id) => document.getElementById(id);
 
   // ---- texts ---------------------------------------------------------------------------------
@@ -46,9 +47,12 @@
   const last = evaluations[evaluations.length - 1];
   const headline = ["accuracy", "auc", "f1", "mae"].find((name) => evaluations.some((entry) => name in entry.metrics));
   const sum = (values) => values.reduce((total, value) => total + value, 0);
-  const sent = sum(rounds.map((round) => round.sent));
-  const received = sum(rounds.map((round) => round.received));
-  const wall = sum(rounds.map((round) => round.wall_s));
+  const sent = hidden ? 0 : sum(rounds.map((round) => round.sent));
+  const received = hidden ? 0 : sum(rounds.map((round) => round.received));
+  const wall = hidden ? 0 : sum(rounds.map((round) => round.wall_s));
+  const short = (value) => (value === null || value === undefined ? "" : String(+value.toPrecision(4)));
+  // With privacy every figure says whether epsilon covers it.
+  const notPrivate = privacy ? ", not private" : "";
 
   document.title = `${run.job_name}: Skerry run`;
   byId("title").textContent = run.job_name;
@@ -71,14 +75,20 @@
     box.append(amount);
     byId("figures").append(box);
   };
-  if (headline) figure(headline, metricText(headline, last.metrics[headline]), `${last.examples.toLocaleString()} test examples`);
+  if (headline) figure(headline, metricText(headline, last.metrics[headline]), `${last.examples.toLocaleString()} ${privacy ? "public " : ""}test examples`);
   if (last && "loss" in last.metrics) figure("loss", metricText("loss", last.metrics.loss), `model of round ${last.version}`);
-  figure("rounds", String(rounds.length), `of ${run.rounds_planned} planned`);
-  const invitations = sum(rounds.map((round) => round.invited));
-  const accepted = sum(rounds.map((round) => round.counts.A || 0));
-  figure("nodes", run.node_count.toLocaleString(), `${accepted.toLocaleString()} of ${countText(invitations, "update", "updates")} in`);
-  figure("traffic", bytesText(sent + received), `↓ ${bytesText(sent)}  ↑ ${bytesText(received)}`);
-  figure("time", durationText(wall), rounds.length ? `${durationText(wall / rounds.length)} a round` : "");
+  if (privacy) figure("epsilon", short(privacy.epsilon_spent), `of ${short(privacy.epsilon_max)}, delta ${privacy.delta}`);
+  const skipped = rounds.filter((round) => round.skipped).length;
+  figure("rounds", String(rounds.length), `of ${run.rounds_planned} planned${skipped ? `, ${skipped} skipped` : ""}`);
+  if (hidden) {
+    figure("nodes", run.node_count.toLocaleString(), "in secret cohorts");
+  } else {
+    const invitations = sum(rounds.map((round) => round.invited));
+    const accepted = sum(rounds.map((round) => round.counts.A || 0));
+    figure("nodes", run.node_count.toLocaleString(), `${accepted.toLocaleString()} of ${countText(invitations, "update", "updates")} in${notPrivate}`);
+    figure("traffic", bytesText(sent + received), `↓ ${bytesText(sent)}  ↑ ${bytesText(received)}`);
+    figure("time", durationText(wall), rounds.length ? `${durationText(wall / rounds.length)} a round${notPrivate}` : "");
+  }
 
   // ---- charts --------------------------------------------------------------------------------
 
@@ -138,6 +148,19 @@
     Chart.defaults.font.size = 12;
     if (headline) drawMetric("quality", headline);
     if (evaluations.some((entry) => "loss" in entry.metrics)) drawMetric("loss", "loss");
+    if (privacy) {
+      const spent = rounds.filter((round) => round.privacy).map((round) => ({ x: round.round, y: round.privacy.epsilon }));
+      const budget = spent.map((point) => ({ x: point.x, y: privacy.epsilon_max }));
+      charts.push(new Chart(byId("epsilon"), {
+        type: "line",
+        data: { datasets: [
+          line(privacy.observer === "public" ? "to the public" : "spent", spent, "--accent", { pointRadius: spent.length <= 40 ? 3 : 0, fill: { target: "start", above: css("--accent-soft"), below: css("--accent-soft") } }),
+          line("budget", budget, "--second", { borderDash: [5, 4], pointRadius: 0 }),
+        ] },
+        options: axes({ legend: true, value: (y) => y.toFixed(3), first: spent.length ? spent[0].x : 1, tick: (y) => +y.toPrecision(3) }),
+      }));
+    }
+    if (hidden) return;
     const mega = (bytes) => bytes / 1e6;
     drawBars("traffic", [
       bar("to nodes", rounds.map((round) => mega(round.sent)), "--accent"),
@@ -157,12 +180,25 @@
   };
   if (headline) {
     byId("quality-title").textContent = headline === "accuracy" ? "Accuracy" : headline.toUpperCase();
-    byId("quality-note").textContent = "after each round";
-    byId("loss-note").textContent = "after each round";
+    const where = privacy ? "after each round, on public test data" : "after each round";
+    byId("quality-note").textContent = where;
+    byId("loss-note").textContent = where;
   } else {
     byId("quality-card").remove();
   }
   if (!evaluations.some((entry) => "loss" in entry.metrics)) byId("loss-card").remove();
+
+  if (privacy) {
+    byId("epsilon-note").textContent = `after each round, ${countText(privacy.releases, "release", "releases")} in all`;
+    byId("time-note").textContent += notPrivate;
+  } else {
+    byId("epsilon-card").remove();
+    byId("privacy-section").remove();
+  }
+  if (hidden) {
+    byId("traffic-card").remove();
+    byId("time-card").remove();
+  }
 
   // ---- participation -------------------------------------------------------------------------
 
@@ -234,7 +270,7 @@
     table.append(line);
   };
 
-  if (rounds.length) {
+  if (rounds.length && !hidden) {
     const used = new Set(participation ? participation.letters.join("") : rounds.flatMap((round) => Object.keys(round.counts)).join(""));
     if (participation) {
       for (const [letter, name, colour] of states.filter(([letter]) => used.has(letter))) {
@@ -244,13 +280,13 @@
         entry.append(box, name);
         byId("legend").append(entry);
       }
-      byId("participation-note").textContent = "Each row is a node, each column a round.";
+      byId("participation-note").textContent = `Each row is a node, each column a round${notPrivate}.`;
     } else {
-      byId("participation-note").textContent = `${run.node_count.toLocaleString()} nodes, summed by state in each round.`;
+      byId("participation-note").textContent = `${run.node_count.toLocaleString()} nodes, summed by state in each round${notPrivate}.`;
       byId("states-plot").hidden = false;
     }
     const table = byId("nodes");
-    row(table, [["node"], ["invited", "number"], ["accepted", "number"], ["failed", "number"], ["cut", "number"], ["unfinished", "number"], ["surplus", "number"], ["mean time", "number"], ["last reason"]], "th");
+    row(table, [["node"], ["invited", "number"], ["accepted", "number"], ["failed", "number"], ["cut", "number"], ["unfinished", "number"], ["surplus", "number"], [`mean time${notPrivate}`, "number"], [`last reason${notPrivate}`]], "th");
     for (const entry of nodes) {
       const count = (letter) => [String(entry.counts[letter] || 0), "number"];
       row(table, [[entry.node, "name"], [String(entry.invited), "number"], count("A"), count("F"), count("C"), count("U"), count("S"), [entry.mean_s === null ? "" : durationText(entry.mean_s), "number"], [entry.last_reason, "wide"]]);
@@ -270,24 +306,60 @@
       row(table, [[String(event.round), "name"], [new Date(event.unix_ms).toLocaleTimeString(), "name"], [event.kind, "name"], [event.node, "name"], [event.detail, "wide"]]);
     }
   } else {
-    byId("events-note").textContent = "None: no node was lost, cut, refused or late.";
+    byId("events-note").textContent = hidden ? "None. What happens to nodes is not shown, as their cohorts are secret." : "None: no node was lost, cut, refused or late.";
+  }
+
+  if (privacy) {
+    const facts = byId("privacy-facts");
+    const fact = (name, value) => {
+      if (!value) return;
+      const entry = element("tr");
+      entry.append(element("td", name), element("td", value));
+      facts.append(entry);
+    };
+    fact("protects", privacy.unit === "record" ? "each single training record" : "each node with all its data");
+    fact("neighbours", privacy.adjacency === "replace_one" ? "differ by one in another's place" : hidden ? "differ by one enrolled node that sends zeros" : "differ by one more or less");
+    fact("budget", `epsilon ${short(privacy.epsilon_max)} at delta ${privacy.delta}`);
+    fact("observer", privacy.observer === "public" ? "somebody who does not know who is in a cohort" : "an insider, who sees who takes part");
+    fact("spent", `epsilon ${short(privacy.epsilon_spent)} at most, after ${countText(privacy.releases, "release", "releases")}`);
+    if (privacy.epsilon_insider !== null) fact("an insider's", `epsilon ${short(privacy.epsilon_insider)} at most: as if one node had been in every cohort. Each site's own ledger knows its nodes' exactly`);
+    fact("noise is added by", { agent: "each node, for itself", distributed: "the nodes, in shares", coordinator: "the coordinator, to each sum" }[privacy.placement]);
+    fact("planned noise", `multiplier ${short(privacy.noise_planned)}${privacy.placement === "distributed" ? ", with as few honest survivors as may be" : ""}`);
+    if (privacy.noise_realised !== null) fact("realised noise", `multiplier ${short(privacy.noise_realised)}, with those of the last release`);
+    if (privacy.clip_norm !== null) fact("clip norm", `${short(privacy.clip_norm)} in the last round; it follows the nodes' updates`);
+    if (privacy.skipped) fact("skipped", `${countText(privacy.skipped, "round", "rounds")}, paid for like any other`);
+    const marks = byId("privacy-marks");
+    row(marks, [["figure"], ["disclosure"], ["why"]], "th");
+    for (const mark of privacy.marks) {
+      row(marks, [[mark.figure, "name"], [mark.disclosure, "mark-" + mark.disclosure.replace(" ", "-")], [mark.why, "wide"]]);
+    }
   }
 
   const metrics = ["accuracy", "auc", "f1", "mae", "loss"].filter((name) => evaluations.some((entry) => name in entry.metrics));
   const table = byId("rounds");
-  row(table, [["round", "number"], ...metrics.map((name) => [name, "number"]), ["nodes", "number"], ["time", "number"], ["down", "number"], ["up", "number"], ["examples", "number"], ["update norm", "number"], ["clamped", "number"], ["model SHA-256"]], "th");
+  const hasClip = rounds.some((round) => round.privacy && round.privacy.clip_norm !== null);
+  const columns = [
+    ["round", (round) => `${round.round}${round.skipped ? " skipped" : ""}`],
+    ...metrics.map((name) => [name, (round) => {
+      const evaluation = evaluationOf.get(round.round);
+      return evaluation ? metricText(name, evaluation.metrics[name]) : "";
+    }]),
+    ...(privacy ? [["epsilon", (round) => (round.privacy ? short(round.privacy.epsilon) : "")]] : []),
+    ...(privacy && !hidden ? [["noise", (round) => (round.privacy ? short(round.privacy.noise) : "")]] : []),
+    ...(hasClip ? [["clip norm", (round) => (round.privacy ? short(round.privacy.clip_norm) : "")]] : []),
+    ...(hidden ? [] : [
+      ["nodes", (round) => `${round.counts.A || 0}/${round.invited}`],
+      ["time", (round) => durationText(round.wall_s)],
+      ["down", (round) => bytesText(round.sent)],
+      ["up", (round) => bytesText(round.received)],
+      ...(privacy ? [] : [["examples", (round) => (round.weight_sum === null ? "" : Math.round(round.weight_sum).toLocaleString())]]),
+    ]),
+    ["update norm", (round) => (round.update_norm === null ? "" : round.update_norm.toPrecision(4))],
+    ...(privacy ? [] : [["clamped", (round) => (round.clamped_sum === null ? "" : Math.round(round.clamped_sum).toLocaleString())]]),
+  ];
+  row(table, [...columns.map(([name]) => [name, "number"]), ["model SHA-256"]], "th");
   for (const round of rounds) {
-    const evaluation = evaluationOf.get(round.round);
-    row(table, [
-      [String(round.round), "number"],
-      ...metrics.map((name) => [evaluation ? metricText(name, evaluation.metrics[name]) : "", "number"]),
-      [`${round.counts.A || 0}/${round.invited}`, "number"], [durationText(round.wall_s), "number"],
-      [bytesText(round.sent), "number"], [bytesText(round.received), "number"],
-      [round.weight_sum === null ? "" : Math.round(round.weight_sum).toLocaleString(), "number"],
-      [round.update_norm === null ? "" : round.update_norm.toPrecision(4), "number"],
-      [round.clamped_sum === null ? "" : Math.round(round.clamped_sum).toLocaleString(), "number"],
-      [round.sha256.slice(0, 12) + "…", "name"],
-    ]);
+    row(table, [...columns.map(([, text]) => [text(round), "number"]), [round.sha256.slice(0, 12) + "…", "name"]]);
   }
 
   byId("job").textContent = run.job_yaml;

@@ -8,14 +8,16 @@
 #include "coordinator/round/budget.h"
 #include "coordinator/round/notices.h"
 #include "coordinator/round/phases.h"
+#include "coordinator/round/senders.h"
 
 namespace skerry {
 namespace {
 
-RoundCommitted Committed(const CommitDone& in, const RoundData& data, Instant decided,
-                         Instant now) {
+RoundCommitted Committed(const CommitDone& in, const RoundData& data, Instant decided, Instant now,
+                         bool is_skipped) {
   RoundCommitted committed{.round = data.round,
                            .attempt = data.attempt,
+                           .is_skipped = is_skipped,
                            .participants = {},
                            .model_sha256 = in.model_sha256,
                            .weight_sum = in.weight_sum,
@@ -57,16 +59,38 @@ Phase StartCommit(RoundData& data, Instant now, Outbox& out) {
     ChargeOpening(data.accepted_count(), data, out);
     work.is_noise_due = true;
   }
+  const auto& secret = data.policy.secret_cohorts;
+  if (secret != nullptr && secret->is_noise_filled_up) work.is_noise_due = true;
   if (data.secagg) {
     work.unmask = std::make_shared<const MaskRecoveryInput>(data.secagg->RecoveryInput());
   }
   out.work.emplace_back(std::move(work));
-  return Committing{.since = now, .stop = std::nullopt};
+  return Committing{.since = now, .stop = std::nullopt, .is_skipped = false};
 }
 
 Phase RestartCommit(RoundData& data, Instant now, Outbox& out) {
   out.work.emplace_back(CommitOf(data));
-  return Committing{.since = now, .stop = std::nullopt};
+  return Committing{.since = now, .stop = std::nullopt, .is_skipped = false};
+}
+
+Phase SkipRound(std::string detail, RoundData& data, Instant now, Outbox& out) {
+  RecordEvent(data, "round skipped", NodeId(), std::move(detail), out);
+  ChargeSkip(data, out);
+  for (auto& [node, participant] : data.participants) {
+    const bool is_in = participant.participation == Participation::kAccepted;
+    if (!is_in && !participant.is_outstanding()) continue;
+    participant.refusal = proto::REJECT_REASON_ROUND_CLOSED;
+    participant.reason = "the round was skipped";
+    participant.finished_after.reset();
+    data.SetParticipation(participant, Participation::kFailed);
+  }
+  out.uploads.emplace_back(DropAllUploads{});
+  out.work.emplace_back(DiscardSumWork{});
+  out.work.emplace_back(
+      CommitWork{.round = data.round, .attempt = data.attempt, .is_skipped = true});
+  data.secagg.reset();
+  data.quorum_at = now;
+  return Committing{.since = now, .stop = std::nullopt, .is_skipped = true};
 }
 
 Phase Settle(Committing&& phase, RoundData&, Instant, Outbox&) { return std::move(phase); }
@@ -82,7 +106,7 @@ Phase On(Committing&& phase, const CommitDone& in, RoundData& data, Instant now,
                             std::string(in.status.message())),
                 data, out);
   }
-  out.persist.emplace_back(Committed(in, data, phase.since, now));
+  out.persist.emplace_back(Committed(in, data, phase.since, now, phase.is_skipped));
   data.last_committed = data.round;
   data.model_sha256 = in.model_sha256;
   data.clip_norm = in.clip_norm;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 
 #include "coordinator/round/inputs.h"
 #include "coordinator/round/outbox.h"
@@ -15,6 +16,7 @@ struct Phase;
 struct Committing {
   Instant since{};
   std::optional<StopRequested> stop;
+  bool is_skipped = false;
 };
 
 // Orders the commit of the accepted updates. If the coordinator adds the noise, their release is
@@ -22,6 +24,10 @@ struct Committing {
 Phase StartCommit(RoundData& data, Instant now, Outbox& out);
 // The same, of a sum that was restored with its noise.
 Phase RestartCommit(RoundData& data, Instant now, Outbox& out);
+
+// The open round trains no more and ends without an update: its cohort is secret and no sum of it
+// can be made. Charged, durable and an event, like any round; `detail` says why, for insiders.
+Phase SkipRound(std::string detail, RoundData& data, Instant now, Outbox& out);
 
 Phase Settle(Committing&& phase, RoundData& data, Instant now, Outbox& out);
 Phase On(Committing&& phase, const CommitDone& in, RoundData& data, Instant now, Outbox& out);

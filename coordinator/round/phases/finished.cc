@@ -34,7 +34,9 @@ Phase Exhaust(RoundData& data, Outbox& out) {
 
 Phase Fail(std::string detail, RoundData& data, Outbox& out) {
   out.uploads.emplace_back(DropAllUploads{});
-  SendJobEnd(data, /*completed=*/false, detail, out);
+  // Everybody is told, and the details name nodes of the cohort.
+  const bool is_secret = data.policy.secret_cohorts != nullptr;
+  SendJobEnd(data, /*completed=*/false, is_secret ? "the run failed" : detail, out);
   return End(RunStatus::kFailed, std::move(detail), data, out);
 }
 

@@ -35,22 +35,39 @@ Participant Enter(const NodeState* state) {
 
 uint32_t Size(size_t count) { return static_cast<uint32_t>(count); }
 
+// Whether a cohort can be drawn from the roster as it is.
+bool IsRosterFit(const RoundData& data) {
+  const auto& secret = data.policy.secret_cohorts;
+  if (secret != nullptr) return data.roster.size() == secret->nodes;
+  return data.roster.size() >= static_cast<size_t>(data.policy.round.quorum);
+}
+
+std::vector<NodeId> DrawCohort(const RoundData& data, RoundId round) {
+  const RoundPolicy& policy = data.policy;
+  if (policy.secret_cohorts == nullptr) {
+    return SelectCohort(data.roster, policy.seed, round,
+                        static_cast<size_t>(InvitedCount(policy.round)));
+  }
+  std::vector<NodeId> cohort;
+  for (const uint32_t position : policy.secret_cohorts->draw(Size(data.roster.size()))) {
+    cohort.push_back(data.roster[position]);
+  }
+  return cohort;
+}
+
 }  // namespace
 
 Phase BeginRound(RoundData& data, Instant now, Outbox& out) {
   const RoundPolicy& policy = data.policy;
   const RoundId round(data.last_committed.value() + 1);
   if (IsBudgetSpent(data)) return EndWithinBudget(data, now, out);
-  if (!data.is_replay() && data.roster.size() < static_cast<size_t>(policy.round.quorum)) {
-    return Selecting{.since = now};
-  }
+  if (!data.is_replay() && !IsRosterFit(data)) return Selecting{.since = now};
   RoundStarted started{.round = round, .attempt = AttemptId(1), .invited = {}};
   if (data.is_replay()) {
     started.invited = policy.replay[round.value() - 1];
     std::sort(started.invited.begin(), started.invited.end());
   } else {
-    started.invited = SelectCohort(data.roster, policy.seed, round,
-                                   static_cast<size_t>(InvitedCount(policy.round)));
+    started.invited = DrawCohort(data, round);
   }
   out.persist.emplace_back(started);
   ChargeStart(started.round, started.attempt, data, out);
@@ -59,8 +76,8 @@ Phase BeginRound(RoundData& data, Instant now, Outbox& out) {
 
 namespace {
 
-// Everything of a round but its first step.
-void OpenRound(const RoundStarted& round, RoundData& data, Instant now, Outbox& out) {
+// The numbers of a round, and everybody in it.
+void EnterRound(const RoundStarted& round, RoundData& data, Instant now) {
   const size_t invited = round.invited.size();
   data.round = round.round;
   data.attempt = round.attempt;
@@ -73,22 +90,24 @@ void OpenRound(const RoundStarted& round, RoundData& data, Instant now, Outbox& 
   data.last_progress = now;
   data.first_task_at.reset();
   data.quorum_at.reset();
+  data.secagg.reset();
   data.ClearParticipants();
+  for (const NodeId& node : round.invited) data.AddParticipant(node, Enter(data.FindNode(node)));
+}
 
+// Everything of a round but its first step.
+void OpenRound(const RoundStarted& round, RoundData& data, Instant now, Outbox& out) {
+  EnterRound(round, data, now);
   std::vector<PeerNode> tasks;
-  for (const NodeId& node : round.invited) {
+  for (auto& [node, participant] : data.participants) {
     const NodeState* state = data.FindNode(node);
-    Participant participant = Enter(state);
-    if (participant.is_outstanding() && state->peer) {
-      participant.participation = Participation::kTasked;
-      participant.last_progress = now;  // only the first task of a round counts as a sign of life
-      tasks.emplace_back(*state->peer, node);
-    }
-    data.AddParticipant(node, std::move(participant));
+    if (!participant.is_outstanding() || !state->peer) continue;
+    data.SetParticipation(participant, Participation::kTasked);
+    participant.last_progress = now;  // only the first task of a round counts as a sign of life
+    tasks.emplace_back(*state->peer, node);
   }
   if (!tasks.empty()) data.first_task_at = now;
   SendTasks(data, std::move(tasks), out);
-  data.secagg.reset();
   if (data.policy.secagg != nullptr) StartKeyExchange(data, now);
 }
 
@@ -102,6 +121,13 @@ void LeaveOut(Participant& participant, RoundData& data) {
 }  // namespace
 
 Phase ReopenRound(const RoundStarted& round, RoundData& data, Instant now, Outbox& out) {
+  const auto& secret = data.policy.secret_cohorts;
+  if (secret != nullptr && !secret->Trains(round.invited.size())) {
+    EnterRound(round, data, now);
+    return SkipRound(fmt::format("{} nodes were drawn, and only cohorts of {} to {} train",
+                                 round.invited.size(), secret->smallest, secret->largest),
+                     data, now, out);
+  }
   OpenRound(round, data, now, out);
   return Settle(Training{}, data, now, out);
 }
@@ -136,6 +162,11 @@ Phase ResumeSession(const RoundStarted& round, const proto::SessionState& sessio
   return Settle(Training{}, data, now, out);
 }
 
+Phase ResumeSkip(const RoundStarted& round, RoundData& data, Instant now, Outbox& out) {
+  EnterRound(round, data, now);
+  return SkipRound("it was about to be skipped when the coordinator stopped", data, now, out);
+}
+
 Phase ResumeCommit(const RoundStarted& round, const std::vector<NodeId>& survivors, RoundData& data,
                    Instant now, Outbox& out) {
   OpenRound(round, data, now, out);
@@ -155,12 +186,19 @@ Phase ResumeCommit(const RoundStarted& round, const std::vector<NodeId>& survivo
 }
 
 Phase Settle(Selecting&& phase, RoundData& data, Instant now, Outbox& out) {
-  if (data.roster.size() < static_cast<size_t>(data.policy.round.quorum)) return std::move(phase);
+  if (!IsRosterFit(data)) return std::move(phase);
   return BeginRound(data, now, out);
 }
 
 Phase On(Selecting&& phase, const DeadlineReached&, RoundData& data, Instant now, Outbox& out) {
   if (now < phase.since + data.policy.round.wait_timeout) return std::move(phase);
+  if (data.policy.secret_cohorts != nullptr) {
+    return Fail(fmt::format("the roster has {} nodes, and the budget was calculated for cohorts "
+                            "drawn from {} (round.nodes); bring the roster to that number and "
+                            "resume the run",
+                            data.roster.size(), data.policy.secret_cohorts->nodes),
+                data, out);
+  }
   return Fail(fmt::format("the roster has {} nodes and a round needs {}; add nodes to the roster "
                           "and resume the run",
                           data.roster.size(), data.policy.round.quorum),

@@ -1,5 +1,6 @@
 // Between rounds: draws the next cohort. Left at once, unless the roster has fewer nodes than the
-// quorum; then it waits for RosterChanged, up to round.wait_timeout.
+// quorum, or another number than secret cohorts are drawn from; then it waits for RosterChanged, up
+// to round.wait_timeout.
 #pragma once
 
 #include <vector>
@@ -19,12 +20,16 @@ struct Selecting {
 // Draws and records the round after the last committed one and sends its tasks.
 Phase BeginRound(RoundData& data, Instant now, Outbox& out);
 
-// Opens a round that is already recorded: the same round, attempt and nodes after a restart.
+// Opens a round that is already recorded: the same round, attempt and nodes after a restart. A
+// secret cohort of a size that does not train is skipped.
 Phase ReopenRound(const RoundStarted& round, RoundData& data, Instant now, Outbox& out);
 
 // The same, with the secure aggregation session that was stored of it.
 Phase ResumeSession(const RoundStarted& round, const proto::SessionState& session, RoundData& data,
                     Instant now, Outbox& out);
+
+// The same, after the round was charged to be skipped.
+Phase ResumeSkip(const RoundStarted& round, RoundData& data, Instant now, Outbox& out);
 
 // The same, after the coordinator's noise was made durable: the sum of these survivors is committed
 // as it is, and nobody is asked for anything.

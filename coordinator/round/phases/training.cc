@@ -34,9 +34,11 @@ Phase Settle(Training&& phase, RoundData& data, Instant now, Outbox& out) {
                                     reachable, DescribeLost(data)),
                         data, now, out);
   }
-  return Fail(fmt::format("round {} needs {} updates and can get {} at most: {}",
-                          data.round.value(), data.quorum, reachable, DescribeLost(data)),
-              data, out);
+  std::string detail = fmt::format("round {} needs {} updates and can get {} at most: {}",
+                                   data.round.value(), data.quorum, reachable, DescribeLost(data));
+  // A cohort that is drawn stays as it is, so a run that failed for it would fail again for ever.
+  if (data.policy.secret_cohorts != nullptr) return SkipRound(std::move(detail), data, now, out);
+  return Fail(std::move(detail), data, out);
 }
 
 Phase On(Training&& phase, const DeadlineReached&, RoundData& data, Instant now, Outbox& out) {

@@ -1,8 +1,9 @@
 // Fewer updates than round.quorum. With secure aggregation nodes exchange keys meanwhile
 // (key_exchange.h), and the quorum is at least what opens the sum.
 //
-// Waits up to round.wait_timeout without progress of anyone, then
-// the run fails and can be resumed. Fails at once when those left cannot make the quorum.
+// Waits up to round.wait_timeout without progress of anyone, then the run fails and can be resumed.
+// When those left cannot make the quorum, it fails at once; a secret cohort's round is skipped
+// instead.
 #pragma once
 
 #include "coordinator/round/inputs.h"

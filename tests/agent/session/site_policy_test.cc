@@ -235,6 +235,28 @@ TEST(SitePolicyTest, AnEpsilonAboveTheSitesIsRefusedWithBothNumbers) {
                        HasSubstr("privacy.epsilon is 2, policy.epsilon_max allows 1.9")));
 }
 
+// A cohort that coins decide may be as small as the job lets it be, and the site's own charges know
+// nothing of coins.
+TEST(SitePolicyTest, OfASecretCohortTheSmallestIsAsked) {
+  JobConfig job = PrivateJob();
+  job.round = {.nodes = 40, .quorum = 6};
+  job.privacy.unit = PrivacyUnit::kClient;
+  job.privacy.observer = PrivacyObserver::kPublic;
+  job.privacy.placement = NoisePlacement::kCoordinator;
+  job.privacy.sampling.rate = 0.5;
+  SitePolicyConfig policy = PlainPolicy();
+  policy.allow_coordinator_noise = true;
+  policy.cohort_min = 6;
+  const SiteFacts facts{.roster_size = 40, .pinned_nodes = {}};
+  EXPECT_OK(CheckSitePolicy(policy, job, facts));
+
+  policy.cohort_min = 7;
+
+  EXPECT_THAT(CheckSitePolicy(policy, job, facts),
+              StatusIs(absl::StatusCode::kPermissionDenied,
+                       HasSubstr("a cohort has 6 nodes, policy.cohort_min asks for 7")));
+}
+
 // An epsilon at a larger delta is not the epsilon that the site limits.
 TEST(SitePolicyTest, ADeltaAboveTheSitesIsRefusedUnlessTheSiteLimitsNothing) {
   JobConfig job = PrivateJob();

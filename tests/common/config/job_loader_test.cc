@@ -173,13 +173,10 @@ TEST(JobLoaderTest, KeysThatDoNotApplyAreNamedWithWhatTheyApplyTo) {
               ElementsAre(HasSubstr("data.normalize only applies to datasets of images")));
 }
 
-TEST(JobLoaderTest, SecretCohortsAreRefusedWithTheReason) {
+TEST(JobLoaderTest, TheObserverIsAnInsiderUnlessTheJobSaysPublic) {
   EXPECT_THAT(ErrorsWith("privacy: {observer: insider}\n"), testing::IsEmpty());
-  EXPECT_THAT(
-      ErrorsWith("privacy: {observer: public}\n"),
-      ElementsAre(HasSubstr("privacy.observer public needs cohorts that are drawn in secret")));
   EXPECT_THAT(ErrorsWith("privacy: {observer: nobody}\n"),
-              ElementsAre(HasSubstr("must be insider or public, got nobody")));
+              ElementsAre(HasSubstr("must be one of insider, public, got nobody")));
 }
 
 TEST(JobLoaderTest, EveryRangeIsCheckedAtItsEdge) {

@@ -35,6 +35,7 @@ class JobGenerator {
         .epsilon = Real(0.01, 100),
         .delta = Real(1e-12, 0.5),
         .adjacency = Coin() ? Adjacency::kAddRemove : Adjacency::kReplaceOne,
+        .observer = Coin() ? PrivacyObserver::kInsider : PrivacyObserver::kPublic,
         .placement = static_cast<NoisePlacement>(rng_.Below(3)),
         .clip_norm = Real(0.01, 100),
         .adaptive_clip = Coin() ? std::optional<AdaptiveClipConfig>() : AdaptiveClip(),
@@ -253,6 +254,7 @@ privacy:
   unit: record
   delta: 1e-05
   adjacency: add_remove
+  observer: insider
   placement: agent
   clip_norm: 1
   records: 0

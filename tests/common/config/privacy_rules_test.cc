@@ -76,6 +76,72 @@ TEST(PrivacyRulesTest, SamplesOfAFixedSizeAreNotCalledPoisson) {
               ElementsAre(HasSubstr("poisson needs secret cohorts")));
 }
 
+std::vector<std::string> Secret(std::vector<std::string> more = {}) {
+  std::vector<std::string> all = {
+      "privacy.observer=public", "privacy.unit=client",        "privacy.placement=coordinator",
+      "privacy.delta=0.001",     "privacy.sampling.rate=0.25", "round.nodes=40",
+      "round.quorum=4"};
+  all.insert(all.end(), more.begin(), more.end());
+  return all;
+}
+
+std::vector<std::string> SecretShares(std::vector<std::string> more = {}) {
+  more.insert(more.begin(), {"privacy.placement=distributed", "secagg.enabled=true",
+                             "secagg.colluders=2", "secagg.min_survivors=4"});
+  return Secret(std::move(more));
+}
+
+TEST(PrivacyRulesTest, SecretCohortsAreForWholeNodesWhoeverAddsTheNoise) {
+  EXPECT_THAT(Errors(Secret()), IsEmpty());
+  EXPECT_THAT(Errors(SecretShares()), IsEmpty());
+  EXPECT_THAT(Errors({"privacy.observer=public"}),
+              ElementsAre(HasSubstr("privacy.observer public is for whole nodes")));
+  EXPECT_THAT(Errors(Secret({"privacy.placement=agent"})),
+              ElementsAre(HasSubstr("agent protects records, not whole nodes")));
+}
+
+TEST(PrivacyRulesTest, WhateverIsNoPoissonSampleIsNoSecretCohort) {
+  EXPECT_THAT(Errors(Secret({"privacy.sampling.scheme=fixed"})),
+              ElementsAre(HasSubstr("privacy.sampling.scheme fixed means cohorts of one size")));
+  EXPECT_THAT(Errors(Secret({"round.cohort_fraction=0.5", "round.quorum=4"})),
+              ElementsAre(HasSubstr("round.cohort_fraction is 0.5, but a cohort of a fixed size")));
+  EXPECT_THAT(Errors(Secret({"round.over_selection=1.2", "round.cohort_fraction=0.8"})),
+              ElementsAre(HasSubstr("round.cohort_fraction"), HasSubstr("round.over_selection")));
+}
+
+TEST(PrivacyRulesTest, CohortsThatAreSkippedMoreOftenThanNotAreRefused) {
+  EXPECT_THAT(Errors(Secret({"round.quorum=10"})), IsEmpty());
+  EXPECT_THAT(Errors(Secret({"round.quorum=11"})),
+              ElementsAre(AllOf(HasSubstr("draws 10 of 40 nodes on average"),
+                                HasSubstr("fewer than 11 is skipped"))));
+  // t = floor((15 + 2) / 2) + 1 = 9 of 15, so that six may leave.
+  EXPECT_THAT(Errors(SecretShares({"secagg.dropout_tolerance=6"})),
+              ElementsAre(HasSubstr("fewer than 15 is skipped")));
+}
+
+TEST(PrivacyRulesTest, SecretCohortsHaveRoomForWhoMayLeaveAndForTheNoise) {
+  JobConfig job;
+  job.round = {.nodes = 100, .quorum = 4};
+  job.privacy = {.enabled = true,
+                 .unit = PrivacyUnit::kClient,
+                 .observer = PrivacyObserver::kPublic,
+                 .placement = NoisePlacement::kCoordinator,
+                 .sampling = {.rate = 0.2}};
+  EXPECT_DOUBLE_EQ(ExpectedCohort(job), 20);
+  EXPECT_EQ(SecretCohortBounds(job).smallest, 4);
+  EXPECT_EQ(SecretCohortBounds(job).largest, 100);
+
+  job.privacy.placement = NoisePlacement::kDistributed;
+  job.secagg = {.enabled = true, .colluders = 5, .min_survivors = 4};
+  EXPECT_EQ(SecretCohortBounds(job).smallest, 7);  // two honest nodes
+  EXPECT_EQ(SecretCohortBounds(job).largest, 32);  // 20 + 3 sqrt(100 0.2 0.8)
+  job.secagg.min_survivors = 9;
+  EXPECT_EQ(SecretCohortBounds(job).smallest, 9);
+
+  job.privacy.observer = PrivacyObserver::kInsider;
+  EXPECT_DOUBLE_EQ(ExpectedCohort(job), 100);
+}
+
 TEST(PrivacyRulesTest, WhatCannotProtectIsRefused) {
   EXPECT_THAT(Errors({"privacy.placement=coordinator"}),
               ElementsAre(AllOf(HasSubstr("coordinator is for whole nodes"),

@@ -106,5 +106,16 @@ TEST(PrivacyPlanTest, NoiseToSignalIsTheNoiseOfTheMeanOverTheClipNorm) {
   EXPECT_NEAR(NoiseToSignal(job, 199'210), 4.46, 0.01);
 }
 
+// With an adaptive clip norm a part of the noise's precision goes to the nodes' bits: sigma_b is 6
+// here, and (1.2^-2 - 12^-2)^(-1/2) is 1.2061.
+TEST(PrivacyPlanTest, NoiseToSignalIsThatOfTheUpdatesBesideTheClipBits) {
+  JobConfig job = GradientJob(10);
+  job.privacy.noise_multiplier = 1.2;
+  job.privacy.adaptive_clip.emplace();
+  job.round.nodes = 120;
+
+  EXPECT_NEAR(NoiseToSignal(job, 10'000), 1.20605 * 100 / 120, 1e-4);
+}
+
 }  // namespace
 }  // namespace skerry

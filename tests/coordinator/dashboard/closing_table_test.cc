@@ -90,5 +90,25 @@ TEST(ClosingTableTest, RoundWithoutEvaluationHasBlanks) {
               HasSubstr("       1                      4/4     10.0     1.00   2.00\n"));
 }
 
+TEST(ClosingTableTest, APrivateRunSaysWhatWasSpentAndWithWhichNoise) {
+  RunView view = Ended();
+  view.privacy = PrivacyView{.epsilon_max = 2,
+                             .delta = 1e-5,
+                             .epsilon_spent = 1.98,
+                             .epsilon_insider = 9.25,
+                             .release_count = 12,
+                             .skipped_count = 1,
+                             .noise_planned = 1.868,
+                             .noise_realised = 2.157,
+                             .clip_norm = 0.31};
+
+  const std::string text = ClosingTable(view, Plain());
+
+  EXPECT_THAT(text, HasSubstr("privacy   epsilon 1.98 of 2 spent, delta 1e-05; to who saw the "
+                              "cohorts at most 9.25\n"));
+  EXPECT_THAT(text, HasSubstr("noise     multiplier 1.868 planned, 2.157 in the end; clip norm "
+                              "0.31; 1 of 12 releases were skipped rounds\n"));
+}
+
 }  // namespace
 }  // namespace skerry

@@ -6,6 +6,7 @@
 
 #include "common/base/file.h"
 #include "coordinator/dashboard/report_data.h"
+#include "tests/coordinator/dashboard/secret_history.h"
 #include "tests/coordinator/store/store_fixture.h"
 
 namespace skerry {
@@ -167,6 +168,50 @@ TEST_F(WriteReportTest, ReportIsWrittenFromTheDatabaseAlsoWhileTheRunGoesOn) {
 
 TEST_F(WriteReportTest, DirectoryWithoutARunIsNotFound) {
   EXPECT_THAT(WriteReport(dir()), StatusIs(absl::StatusCode::kNotFound));
+}
+
+TEST(ReportDataTest, SecretCohortsLeaveNoTrace) {
+  const std::string page = HtmlReport(SecretHistory());
+  const Json data = DataIn(page);
+
+  EXPECT_THAT(page, Not(HasSubstr("site-")));
+  EXPECT_TRUE(data["run"]["hides_cohorts"]);
+  EXPECT_EQ(data["run"]["node_count"], 12);
+  EXPECT_TRUE(data["participation"].is_null());
+  EXPECT_TRUE(data["nodes"].empty());
+  for (const Json& round : data["rounds"]) {
+    for (const char* key : {"counts", "invited", "attempt", "sent", "received", "wall_s",
+                            "until_quorum_s", "until_closed_s", "committing_s", "weight_sum"}) {
+      EXPECT_FALSE(round.contains(key)) << key;
+    }
+    EXPECT_TRUE(round["privacy"]["noise"].is_null());
+  }
+  EXPECT_EQ(data["rounds"][1]["skipped"], true);
+  EXPECT_EQ(data["rounds"][2]["privacy"]["epsilon"], 1.5);
+  ASSERT_EQ(data["events"].size(), 1u);
+  EXPECT_EQ(data["events"][0]["detail"], "");
+  EXPECT_EQ(data["privacy"]["epsilon_insider"], 6.0);
+}
+
+TEST(ReportDataTest, EveryFigureOfAPrivateRunSaysWhetherEpsilonCoversIt) {
+  RunHistory history = SecretHistory();
+  history.job->privacy.observer = PrivacyObserver::kInsider;
+  history.charges[0].clip_norm = 0.75;
+
+  const Json data = Json::parse(ReportData(history));
+
+  EXPECT_EQ(
+      data["rounds"][0]["privacy"],
+      Json({{"epsilon", 0.5}, {"epsilon_insider", 1.5}, {"noise", 2.0}, {"clip_norm", 0.75}}));
+  EXPECT_EQ(data["privacy"]["noise_planned"], 2.0);
+  EXPECT_EQ(data["privacy"]["noise_realised"], 2.0);
+  std::map<std::string, std::string> marks;
+  for (const Json& mark : data["privacy"]["marks"]) marks[mark["figure"]] = mark["disclosure"];
+  EXPECT_EQ(marks["accuracy, auc, f1, mae, loss"], "public");
+  EXPECT_EQ(marks["model, update norm"], "private");
+  EXPECT_EQ(marks["participation, accepted, surplus"], "not private");
+  EXPECT_EQ(marks["mean time of a node, time of a round"], "not private");
+  EXPECT_TRUE(Json::parse(ReportData(SampleHistory()))["privacy"].is_null());
 }
 
 }  // namespace

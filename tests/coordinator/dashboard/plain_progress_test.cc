@@ -91,5 +91,21 @@ TEST(PlainProgressTest, LinesHoldNoLineEndsOfPeers) {
   EXPECT_THAT(progress.Next(view), ElementsAre("round 1: node failed x: first round 9 of 9 done"));
 }
 
+TEST(PlainProgressTest, ARoundOfAPrivateRunSaysWhatIsSpent) {
+  PlainProgress progress;
+  progress.Next(Fresh());
+  RunView view = SampleView();
+  view.events.clear();
+  view.privacy = PrivacyView{.epsilon_max = 2, .epsilon_spent = 0.75};
+  view.hides_cohorts = true;
+  view.rounds[1].is_skipped = true;
+
+  EXPECT_THAT(progress.Next(view),
+              ElementsAre("round 1 of 10 done: accuracy 50.00 %, loss 1.5000, cohort secret",
+                          "round 2 of 10 done: accuracy 75.00 %, loss 0.7500, skipped, cohort "
+                          "secret, epsilon 0.75 of 2 so far",
+                          "round 3 of 10: training"));
+}
+
 }  // namespace
 }  // namespace skerry

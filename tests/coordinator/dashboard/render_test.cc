@@ -144,5 +144,29 @@ TEST(RenderTest, RunWithoutAnyFactsIsShown) {
   EXPECT_THAT(Render(RunView(), Plain(80)), HasSubstr("round 0 of 0"));
 }
 
+TEST(RenderTest, PrivacyIsOneLine) {
+  RunView view = SampleView();
+  view.privacy = PrivacyView{.epsilon_max = 2,
+                             .delta = 1e-5,
+                             .epsilon_spent = 0.8125,
+                             .noise_planned = 1.868,
+                             .noise_realised = 2.1573,
+                             .clip_norm = 0.3};
+  EXPECT_THAT(
+      Render(view, Plain(100)),
+      HasSubstr("  privacy    epsilon 0.8125 of 2, delta 1e-05 · noise 1.87, was 2.16 · clip "
+                "0.3\n"));
+
+  view.hides_cohorts = true;
+  view.privacy->epsilon_insider = 11.5;
+  view.privacy->noise_realised.reset();
+  view.privacy->clip_norm.reset();
+  view.privacy->skipped_count = 2;
+  const std::string hidden = Render(view, Plain(100));
+  EXPECT_THAT(hidden, HasSubstr("insider at most 11.5 · noise 1.87 · 2 skipped\n"));
+  EXPECT_THAT(hidden, HasSubstr("  nodes      secret cohorts of 4 · 3 connected\n"));
+  EXPECT_THAT(hidden, Not(HasSubstr("traffic")));
+}
+
 }  // namespace
 }  // namespace skerry

@@ -38,5 +38,15 @@ TEST(ResultJsonTest, DirectoryNameThatIsNoTextIsStillJson) {
   EXPECT_NE(ResultJson(result).find("\"run_dir\":\"runs/\xEF\xBF\xBD\\\"\""), std::string::npos);
 }
 
+TEST(ResultJsonTest, TheInsidersEpsilonIsThereIfCohortsAreSecret) {
+  RunResult result;
+  result.epsilon = 2.0;
+  EXPECT_EQ(ResultJson(result).find("epsilon_insider"), std::string::npos);
+
+  result.epsilon_insider = 7.5;
+
+  EXPECT_NE(ResultJson(result).find("\"epsilon_insider\":7.5"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace skerry

@@ -1,8 +1,15 @@
 #include "coordinator/dashboard/run_view.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "common/privacy/privacy_plan.h"
+#include "coordinator/dashboard/closing_table.h"
+#include "coordinator/dashboard/plain_progress.h"
+#include "coordinator/dashboard/render.h"
+#include "coordinator/dashboard/status_file.h"
 #include "tests/coordinator/dashboard/sample_view.h"
+#include "tests/coordinator/dashboard/secret_history.h"
 
 namespace skerry {
 namespace {
@@ -102,6 +109,81 @@ TEST(ViewOfTest, HistoryIsSummedUp) {
   EXPECT_EQ(view.rounds[0].invited, 2u);
   EXPECT_TRUE(view.rounds[0].metrics.empty());
   EXPECT_EQ(view.rounds[1].metrics.at("accuracy"), 0.5);
+}
+
+// ---- secret cohorts ----------------------------------------------------------------------------
+
+RunView LiveSecretView() {
+  RunView view = SampleView();
+  AddNode(view, "site-a", Participation::kTraining, 300, "site-a is slow");
+  view.events.push_back({1, "node joined late", "site-a", "first seen in round 3"});
+  view.waiting_for = "waiting for 2 more of site-a (training, 30 %)";
+  view.privacy = PrivacyView{.epsilon_max = 4, .epsilon_spent = 1, .noise_realised = 2.5};
+  HideCohorts(view);
+  return view;
+}
+
+TEST(HideCohortsTest, NoDisplayNamesANodeOrCountsACohort) {
+  const RunView live = LiveSecretView();
+  const RunView ended = ViewOf(SecretHistory());
+  for (const RunView* view : {&live, &ended}) {
+    std::string all = ViewToJson(*view);
+    for (const size_t width : {size_t{40}, size_t{80}, size_t{100}}) {
+      all += Render(*view, {.width = width, .height = 40, .has_colour = false});
+    }
+    all += ClosingTable(*view, {.has_colour = false});
+    PlainProgress progress;
+    progress.Next({});
+    for (const std::string& line : progress.Next(*view)) all += line + "\n";
+
+    for (const char* word : {"site-", "node-", "updates", "4/4", "of 4 nodes", "123", "456", "MB",
+                             "were drawn", "77", "quorum 3"}) {
+      EXPECT_THAT(all, testing::Not(testing::HasSubstr(word))) << word;
+    }
+    for (size_t i = 0; i < kParticipationCount; ++i) EXPECT_EQ(view->participation_counts[i], 0u);
+    EXPECT_FALSE(view->privacy->noise_realised.has_value());
+  }
+}
+
+TEST(HideCohortsTest, WhatIsAboutTheRunStays) {
+  const RunView view = ViewOf(SecretHistory());
+
+  EXPECT_EQ(view.node_count, 12u);
+  ASSERT_EQ(view.rounds.size(), 3u);
+  EXPECT_TRUE(view.rounds[1].is_skipped);
+  EXPECT_EQ(view.rounds[2].metrics.at("accuracy"), 0.5);
+  ASSERT_EQ(view.events.size(), 1u);
+  EXPECT_EQ(view.events[0].kind, "round skipped");
+  EXPECT_EQ(view.privacy->epsilon_spent, 2.0);
+  EXPECT_EQ(view.privacy->epsilon_insider, 6.0);  // as if a node had been in all four
+  EXPECT_EQ(view.privacy->skipped_count, 1u);
+  EXPECT_THAT(ClosingTable(view, {.has_colour = false}), testing::HasSubstr("skipped 2"));
+  EXPECT_THAT(view.status_detail, testing::HasSubstr("--insider"));
+}
+
+// site-a was drawn for rounds 1, 3 and 4; what was skipped has told nothing of it.
+TEST(HideCohortsTest, AnInsiderSeesTheCohortAndTheEpsilonOfWhoWasDrawnMostOften) {
+  const RunHistory history = SecretHistory();
+  const RunView view = ViewOf(history, Audience::kInsiders);
+
+  EXPECT_FALSE(view.hides_cohorts);
+  EXPECT_EQ(view.rounds[0].invited, 2u);
+  ASSERT_EQ(view.nodes.size(), 2u);
+  EXPECT_EQ(view.nodes[0].node, "site-a");
+  EXPECT_THAT(view.status_detail, testing::HasSubstr("site-b is away"));
+  EXPECT_EQ(view.privacy->epsilon_insider, InsiderEpsilonOf(*history.job, 3));
+  EXPECT_EQ(view.events.size(), 3u);
+}
+
+TEST(HideCohortsTest, ARunWhoseCohortsAreKnownIsShownAsItIs) {
+  RunHistory history = SecretHistory();
+  history.job->privacy.observer = PrivacyObserver::kInsider;
+
+  const RunView view = ViewOf(history);
+
+  EXPECT_FALSE(view.hides_cohorts);
+  EXPECT_EQ(view.rounds[0].invited, 2u);
+  EXPECT_EQ(view.privacy->noise_realised, 2.0);
 }
 
 }  // namespace

@@ -100,5 +100,55 @@ TEST_F(StatusFileTest, DirectoryWithoutARunIsNotFound) {
   EXPECT_THAT(StatusText(dir(), Plain()), StatusIs(absl::StatusCode::kNotFound));
 }
 
+TEST_F(StatusFileTest, PrivacyIsReadBack) {
+  RunView view = SampleView();
+  view.rounds[0].is_skipped = true;
+  view.hides_cohorts = true;
+  view.privacy = PrivacyView{.epsilon_max = 2,
+                             .delta = 1e-5,
+                             .epsilon_spent = 1.25,
+                             .epsilon_insider = 7.5,
+                             .release_count = 12,
+                             .skipped_count = 1,
+                             .noise_planned = 1.868,
+                             .noise_realised = 2.157,
+                             .clip_norm = 0.25};
+
+  ASSERT_OK_AND_ASSIGN(const RunView read, ViewFromJson(ViewToJson(view)));
+
+  EXPECT_EQ(ViewToJson(read), ViewToJson(view));
+  EXPECT_EQ(read.privacy->epsilon_insider, 7.5);
+  EXPECT_EQ(read.privacy->clip_norm, 0.25);
+  EXPECT_TRUE(read.rounds[0].is_skipped);
+  const auto json = nlohmann::json::parse(ViewToJson(view));
+  EXPECT_EQ(json["epsilon_spent"], 1.25);
+}
+
+TEST_F(StatusFileTest, AFinishedPrivateRunShowsItsFinalEpsilon) {
+  {
+    RunInfo info = Info();
+    info.job_yaml =
+        "version: 1\nmodel: {name: mlp}\ndata: {id: x, dataset: fashion_mnist}\n"
+        "privacy: {enabled: true, epsilon: 3, noise_multiplier: 1.5, records: 1000}\n";
+    ASSERT_OK_AND_ASSIGN(RunStore store, RunStore::Create(dir(), info, Model(0)));
+    const Record records[] = {Started(1),
+                              BudgetCharged{.round = RoundId(1),
+                                            .attempt = AttemptId(1),
+                                            .noise_multiplier = 1.5,
+                                            .noise_realised = 1.75,
+                                            .sampling_rate = 0.01,
+                                            .steps = 1,
+                                            .survivors = 8,
+                                            .epsilon_spent = 2.75},
+                              WithCheckpoint(1), RunEnded{RunStatus::kCompleted, ""}};
+    ASSERT_OK(store.Append(records, kStart + 1));
+  }
+
+  ASSERT_OK_AND_ASSIGN(const std::string text, StatusText(dir(), Plain()));
+
+  EXPECT_THAT(text, HasSubstr("privacy    epsilon 2.75 of 3, delta 1e-05 · noise 1.5, was 1.75"));
+  EXPECT_THAT(text, HasSubstr("the run is complete"));
+}
+
 }  // namespace
 }  // namespace skerry

@@ -15,8 +15,8 @@ struct Printer {
                         record.state.SerializeAsString());
   }
   void operator()(const BudgetCharged& record) {
-    text += fmt::format("charged {} {} {} {}", record.round.value(), record.attempt.value(),
-                        record.survivors, record.epsilon_spent);
+    text += fmt::format("charged {} {} {} {} {}", record.round.value(), record.attempt.value(),
+                        record.survivors, record.epsilon_spent, record.is_skipped);
   }
   void operator()(const RoundCommitted& record) {
     text += fmt::format("committed {} {}", record.round.value(), record.model_sha256);
@@ -46,7 +46,8 @@ struct Printer {
   }
   void operator()(const DiscardSumWork&) { text += "discard the sum"; }
   void operator()(const CommitWork& work) {
-    text += fmt::format("commit {} {}", work.round.value(), work.survivor_count);
+    text +=
+        fmt::format("commit {} {} {}", work.round.value(), work.survivor_count, work.is_skipped);
   }
   void operator()(const EvaluateWork& work) {
     text += fmt::format("evaluate {}", work.version.value());

@@ -5,9 +5,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "common/config/privacy_rules.h"
 #include "common/secagg/job_encoding.h"
 #include "coordinator/shell/aggregator.h"
 #include "coordinator/shell/clip_state.h"
+#include "coordinator/shell/coordinator_noise.h"
 #include "coordinator/store/checkpoint.h"
 #include "tests/support/scripted_random.h"
 #include "tests/support/status_matchers.h"
@@ -44,15 +46,18 @@ class AggregatorNoiseTest : public testing::Test {
   }
 
   Aggregator Make(uint64_t seed) {
-    const double sigma = NoiseShare(job_, kParameters, encoding_->scale_bits());
     random_ = std::make_unique<SeededRandom>(seed);
     return Aggregator({.encoding = *encoding_,
                        .layout = layout_,
                        .strategy = MakeStrategy({}),
                        .run_dir = folder_ / "run",
                        .round_count = 3,
-                       .noise = [sigma](double) { return UpdateNoise::Create(sigma); },
-                       .random = random_.get()},
+                       .noise =
+                           [this](double clip_norm, uint32_t update_count) {
+                             return CoordinatorNoise(job_, *encoding_, clip_norm, update_count);
+                           },
+                       .random = random_.get(),
+                       .clip_norm = job_.privacy.clip_norm},
                       std::nullopt);
   }
 
@@ -102,6 +107,72 @@ TEST_F(AggregatorNoiseTest, TheModelMovesByTheMeanPlusNoiseOfThePlannedSize) {
   // 10,000 values is 0.7 % of it, and of a mean 1 %. Four of each.
   EXPECT_NEAR(deviation, 0.375, 0.375 * 0.03);
   EXPECT_NEAR(mean, 3 * 0.004 / 4, 0.375 * 0.04);
+}
+
+// z C for the fewest honest survivors is 3 * 0.5; each share is that over sqrt(2).
+TEST_F(AggregatorNoiseTest, AModelOfASecretCohortDoesNotTellByItsNoiseHowManyThereWere) {
+  job_.round.nodes = 16;
+  job_.privacy.observer = PrivacyObserver::kPublic;
+  job_.privacy.placement = NoisePlacement::kDistributed;
+  job_.privacy.sampling = {.scheme = SamplingScheme::kPoisson, .rate = 0.25};
+  job_.secagg = {.enabled = true, .colluders = 1, .min_survivors = 3};
+  ASSERT_OK_AND_ASSIGN(encoding_, EncodingOf(job_, kParameters));
+  const int64_t largest = SecretCohortBounds(job_).largest;
+  ASSERT_EQ(largest, 10);  // 4 + 3 sqrt(3)
+  // Over the cohort that is expected.
+  const double expected = 3 * 0.5 / std::sqrt(2.0) * std::sqrt(10.0) / 4;
+  ASSERT_OK_AND_ASSIGN(const UpdateNoise share,
+                       UpdateNoise::Create(NoiseShare(job_, kParameters, encoding_->scale_bits())));
+  for (const uint32_t survivors : {3u, 5u, 10u}) {
+    Aggregator aggregator = Make(survivors);
+    SeededRandom nodes(100 + survivors);
+    for (uint32_t node = 0; node < survivors; ++node) {
+      std::vector<uint8_t> bytes(kParameters * sizeof(RingElement));
+      share.AddTo({reinterpret_cast<RingElement*>(bytes.data()), kParameters}, nodes);
+      ASSERT_OK(aggregator.Add(Frame::Own(std::move(bytes))));
+    }
+    CommitWork work = Work();
+    work.round = RoundId(survivors);
+    work.survivor_count = survivors;
+
+    ASSERT_OK(aggregator.AddNoise(work));
+    const auto result = aggregator.Commit(work.round, survivors, Zero());
+
+    ASSERT_OK(result.done.status);
+    // Rounding puts 1 % of a clip norm on top; the standard error is 0.7 %.
+    EXPECT_NEAR(result.done.update_norm / std::sqrt(double{kParameters}), expected, expected * 0.03)
+        << survivors;
+  }
+}
+
+TEST_F(AggregatorNoiseTest, ASkippedRoundIsACheckpointOfTheModelBefore) {
+  ASSERT_OK_AND_ASSIGN(const ParameterLayoutPtr moments,
+                       ParameterLayout::Create({{.name = "m/w", .sizes = {kParameters}}}));
+  StrategyState state(moments);
+  std::ranges::fill(state->values(), 0.5f);
+  Aggregator aggregator({.encoding = *encoding_,
+                         .layout = layout_,
+                         .strategy = MakeStrategy({.name = StrategyName::kFedAvgM}),
+                         .run_dir = folder_ / "run",
+                         .checkpoint_every = 100,
+                         .round_count = 100},
+                        state);
+  AddUpdate(aggregator, 0.004f);  // of a node of the round, before it was skipped
+  auto model = std::make_shared<ParameterVector>(layout_);
+  std::ranges::fill(model->values(), 0.25f);
+  const std::string before = ModelSha256(*model);
+
+  const Aggregator::CommitResult skipped = aggregator.Skip(RoundId(1), model);
+
+  ASSERT_OK(skipped.done.status);
+  EXPECT_EQ(skipped.done.model_sha256, before);
+  EXPECT_EQ(ModelSha256(*skipped.model), before);
+  EXPECT_EQ(skipped.done.update_norm, 0);
+  ASSERT_TRUE(skipped.done.checkpoint.has_value());
+  ASSERT_OK_AND_ASSIGN(const LoadedCheckpoint loaded,
+                       ReadCheckpoint(folder_ / "run", *skipped.done.checkpoint, layout_, moments));
+  EXPECT_EQ(ModelSha256(loaded.model), before);
+  EXPECT_EQ(loaded.state->values()[7], 0.5f);
 }
 
 TEST_F(AggregatorNoiseTest, AfterALossOfTheProcessTheFirstDrawIsWhatIsCommitted) {

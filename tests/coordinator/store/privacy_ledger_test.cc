@@ -75,5 +75,82 @@ TEST_F(PrivacyLedgerTest, ARunWithoutPrivacyHasNone) {
   EXPECT_TRUE(history.charges.empty());
 }
 
+TEST_F(PrivacyLedgerTest, SkippedRoundsClipNormsAndTheInsidersEpsilonComeBack) {
+  BudgetCharged trained = Charge(1, 0.25);
+  trained.clip_norm = 0.3125;
+  trained.epsilon_insider = 1.75;
+  BudgetCharged skipped = Charge(2, 0.5);
+  skipped.is_skipped = true;
+  {
+    ASSERT_OK_AND_ASSIGN(RunStore store, Create());
+    const Record records[] = {Started(1), trained, WithCheckpoint(1), Started(2), skipped};
+    ASSERT_OK(store.Append(records, kStart + 1));
+    ASSERT_OK_AND_ASSIGN(const RestoredStore restored, store.Restore());
+    EXPECT_TRUE(restored.run.is_newest_skipped);
+    const Record committed[] = {WithCheckpoint(2), Started(3), Charge(3, 0.75)};
+    ASSERT_OK(store.Append(committed, kStart + 2));
+    ASSERT_OK_AND_ASSIGN(const RestoredStore later, store.Restore());
+    EXPECT_FALSE(later.run.is_newest_skipped);
+  }
+
+  ASSERT_OK_AND_ASSIGN(const RunHistory history, ReadRunHistory(dir()));
+
+  ASSERT_EQ(history.charges.size(), 3u);
+  EXPECT_EQ(history.charges[0].clip_norm, 0.3125);
+  EXPECT_EQ(history.charges[0].epsilon_insider, 1.75);
+  EXPECT_FALSE(history.charges[1].clip_norm.has_value());
+  EXPECT_TRUE(history.charges[1].is_skipped);
+  EXPECT_FALSE(history.rounds[0].committed.is_skipped);
+  EXPECT_TRUE(history.rounds[1].committed.is_skipped);
+}
+
+TEST_F(PrivacyLedgerTest, WhatIsNewInARowIsPartOfItsHash) {
+  for (const char* change : {"is_skipped = 1", "clip_norm = 9", "epsilon_insider = 0.1"}) {
+    std::filesystem::remove_all(dir());
+    WriteTwo();
+    Execute(fmt::format("UPDATE privacy_ledger SET {} WHERE id = 2", change));
+    EXPECT_THAT(ReadRunHistory(dir()).status(),
+                StatusIs(absl::StatusCode::kDataLoss, HasSubstr("row 2 of the privacy ledger")))
+        << change;
+  }
+}
+
+// As an earlier program left it: read as it is, and written on once it is opened.
+TEST_F(PrivacyLedgerTest, ALedgerWithoutTheNewColumnsGoesOn) {
+  WriteTwo();
+  for (const char* column : {"epsilon_insider", "clip_norm", "is_skipped"}) {
+    Execute(fmt::format("ALTER TABLE privacy_ledger DROP COLUMN {}", column));
+  }
+  ASSERT_OK_AND_ASSIGN(RunHistory history, ReadRunHistory(dir()));
+  EXPECT_EQ(history.charges.size(), 2u);
+  {
+    ASSERT_OK_AND_ASSIGN(RunStore store, Open());
+    BudgetCharged next = Charge(3, 0.5);
+    next.clip_norm = 0.5;
+    const Record records[] = {next};
+    ASSERT_OK(store.Append(records, kStart + 3));
+  }
+
+  ASSERT_OK_AND_ASSIGN(history, ReadRunHistory(dir()));
+
+  ASSERT_EQ(history.charges.size(), 3u);
+  EXPECT_EQ(history.charges[2].clip_norm, 0.5);
+}
+
+TEST_F(PrivacyLedgerTest, ARunWithSecretCohortsIsItsOwnersOnly) {
+  RunInfo info = Info();
+  info.is_for_owner_only = true;
+  ASSERT_OK_AND_ASSIGN(RunStore store, RunStore::Create(dir(), info, Model(0)));
+  const Record records[] = {Started(1)};
+  ASSERT_OK(store.Append(records, kStart + 1));
+
+  using std::filesystem::perms;
+  for (const char* file : {"run.db", "run.db-wal"}) {
+    EXPECT_EQ(std::filesystem::status(Path(file)).permissions(),
+              perms::owner_read | perms::owner_write)
+        << file;
+  }
+}
+
 }  // namespace
 }  // namespace skerry
