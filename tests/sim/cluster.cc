@@ -48,14 +48,28 @@ void CheckRound(const RoundCommitted& round, const Scenario& scenario,
   if (!std::includes(invited.begin(), invited.end(), survivors.begin(), survivors.end())) {
     violate("a survivor was not invited");
   }
+  const ModelVersion version(round.round.value());
+  const SharedModel before = result.log.models.at(ModelVersion(version.value() - 1));
+  const std::span<const float> got = result.log.models.at(version)->values();
+  if (round.is_skipped) {
+    if (!std::ranges::equal(before->values(), got)) violate("it was skipped and changed the model");
+    return;
+  }
   if (survivors.size() < static_cast<size_t>(scenario.round.quorum)) {
     violate(fmt::format("{} survivors are fewer than the quorum", survivors.size()));
   }
-  const ModelVersion version(round.round.value());
-  const SharedModel before = result.log.models.at(ModelVersion(version.value() - 1));
+  std::vector<RingElement> sum =
+      trainer.SumOf(survivors, round.round, before->values(), round.attempt);
+  const auto noisy = result.log.noisy_sums.find({round.round, round.attempt});
+  if (noisy != result.log.noisy_sums.end()) {  // one draw of noise, and of this very sum
+    if (noisy->second.survivors != survivors) violate("its noise is on another sum");
+    for (size_t i = 0; i < sum.size(); ++i) sum[i] += noisy->second.noise[i];
+    if (noisy->second.sum != sum) violate("what was stored is not its sum with one draw of noise");
+  } else if (scenario.adds_noise()) {
+    violate("committed before its noise was durable");
+  }
   const absl::StatusOr<std::vector<float>> expected =
-      trainer.NextModel(survivors, round.round, before->values(), round.attempt);
-  const std::span<const float> got = result.log.models.at(version)->values();
+      trainer.Apply(sum, survivors.size(), before->values());
   if (!expected.ok() || !std::equal(expected->begin(), expected->end(), got.begin(), got.end())) {
     violate("the model is not what its survivors make it");
   }

@@ -33,6 +33,13 @@ struct RunLog {
   std::optional<RunEnded> ended;
   std::vector<RingElement> sealed_sum;  // of the open round's session, masked
   std::vector<BudgetCharged> charges;   // the coordinator's privacy ledger
+  // Sums with the coordinator's noise on them, and that noise.
+  struct NoisySum {
+    std::vector<NodeId> survivors;
+    std::vector<RingElement> sum;
+    std::vector<RingElement> noise;
+  };
+  std::map<std::pair<RoundId, AttemptId>, NoisySum> noisy_sums;
 
   // ---- durable: outlives the agents' processes --------------------------------------------------
   std::set<std::tuple<NodeId, RoundId, AttemptId>> site_charges;  // the sites' privacy ledgers
@@ -50,6 +57,7 @@ struct RunLog {
   Duration down{};                  // time without a coordinator
   int coordinator_crashes = 0;
   int sessions_continued = 0;  // by a restarted coordinator
+  uint64_t noise_draws = 0;    // of the coordinator, lost ones included
   int attempts_given_up = 0;
   int dropped_members = 0;  // gave shares but no update
   int agent_crashes = 0;

@@ -69,6 +69,12 @@ struct Scenario {
   std::vector<KillPoint> kills{};
   bool records_places = false;  // RunLog::places, for those who want to draw kill points
 
+  // Whether the coordinator puts noise on sums itself.
+  bool adds_noise() const {
+    return privacy.enabled && (privacy.placement == NoisePlacement::kCoordinator ||
+                               privacy.observer == PrivacyObserver::kPublic);
+  }
+
   // Sees every message that reaches the coordinator.
   std::function<void(const proto::Envelope&, const Message&)> observe{};
 

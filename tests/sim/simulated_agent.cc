@@ -68,6 +68,7 @@ void SimulatedAgent::Start() {
   options.inline_upload_bytes_max = scenario.inline_upload_bytes_max;
   options.model_window_bytes = scenario.window_bytes;
   options.policy.allow_plain = true;
+  options.policy.allow_coordinator_noise = true;
   options.policy.cohort_min = 1;
   options.policy.survivors_min = 1;
   options.policy.colluders_min = 0;

@@ -1,15 +1,12 @@
 #include "tests/sim/simulated_coordinator.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "common/base/bytes.h"
 #include "common/config/privacy_rules.h"
-#include "common/crypto/hex.h"
 #include "common/crypto/sha256.h"
 #include "common/protocol/codec.h"
 #include "common/secagg/job_encoding.h"
@@ -28,27 +25,6 @@ std::shared_ptr<const FakeRoster> MakeRoster(const Scenario& scenario) {
     nodes[names[static_cast<size_t>(i)]] = {.process = process};
   }
   return std::make_shared<const FakeRoster>(std::move(processes), std::move(nodes));
-}
-
-std::string ModelHash(const ParameterVector& model) {
-  return HexOf(Sha256Of(AsBytes(model.values())));
-}
-
-std::vector<RingElement> WordsOf(const UploadBody& body) {
-  std::span<const uint8_t> bytes;
-  if (const Frame* frame = std::get_if<Frame>(&body)) bytes = frame->bytes();
-  if (const SharedBuffer* buffer = std::get_if<SharedBuffer>(&body)) {
-    bytes = {(*buffer)->bytes.get(), (*buffer)->size};
-  }
-  std::vector<uint8_t> spooled;
-  if (const auto* file = std::get_if<std::shared_ptr<SpoolFile>>(&body)) {
-    spooled.resize((*file)->size());
-    SKERRY_ASSERT((*file)->ReadAt(0, spooled).ok());
-    bytes = spooled;
-  }
-  std::vector<RingElement> words(bytes.size() / sizeof(RingElement));
-  if (!words.empty()) std::memcpy(words.data(), bytes.data(), words.size() * sizeof(RingElement));
-  return words;
 }
 
 }  // namespace
@@ -76,11 +52,13 @@ void SimulatedCoordinator::Start() {
     policy.budget = std::make_shared<const BudgetPolicy>(BudgetPolicy{
         .charges_max = scenario.charges_max,
         .is_charged_at_start = scenario.privacy.placement == NoisePlacement::kAgent,
+        .is_noise_central = scenario.privacy.placement == NoisePlacement::kCoordinator,
         .noise_multiplier = *scenario.privacy.noise_multiplier,
         .colluders = scenario.secagg.colluders,
         .noisy_survivors = NoisySurvivors(JobOf(scenario)),
         .epsilon_after = [](int64_t charges) { return static_cast<double>(charges); }});
   }
+  if (HasSecretCohorts(JobOf(scenario))) policy.secret_cohorts = SecretCohorts();
   if (scenario.secagg.enabled) {
     // Agents sign the scale that they compute from the job.
     policy.scale_bits =
@@ -99,7 +77,7 @@ void SimulatedCoordinator::Start() {
       .membership = Membership(
           {.run_id = RunId(std::string(32, 'a')), .job_yaml = "the job", .layout = layout_},
           roster_, nonces_),
-      .machine = RoundMachine(policy, roster_->nodes(), context_.log.standing),
+      .machine = RoundMachine(policy, roster_->nodes(), Standing()),
       .models = ModelServer(static_cast<uint64_t>(scenario.chunk_bytes)),
       .uploads = UploadReceiver({.upload_bytes = policy.upload_bytes,
                                  .memory_slots = 2,
@@ -109,6 +87,7 @@ void SimulatedCoordinator::Start() {
   const ModelVersion version(context_.log.standing.last_committed.value());
   process_->models.Publish(version, context_.log.models.at(version));
   RestoreSum();
+  RestoreNoisySum();
   const int incarnation = incarnation_;
   context_.network.Listen(
       {.on_message = [this](PeerId peer,
@@ -128,6 +107,54 @@ void SimulatedCoordinator::Start() {
     process_->machine.Start(context_.events.now(), out);
     Drain(std::move(out));
   });
+}
+
+// Coins that depend on the round alone, so that a run with kills can be held against one without.
+// What a crash could have made of them was drawn already: that a round is not drawn again once it
+// is durable.
+std::shared_ptr<const SecretCohortPolicy> SimulatedCoordinator::SecretCohorts() {
+  const Scenario& scenario = context_.scenario;
+  const CohortBounds bounds = SecretCohortBounds(JobOf(scenario));
+  return std::make_shared<const SecretCohortPolicy>(SecretCohortPolicy{
+      .nodes = static_cast<size_t>(scenario.node_count),
+      .smallest = static_cast<size_t>(bounds.smallest),
+      .largest = static_cast<size_t>(bounds.largest),
+      .is_noise_filled_up = scenario.privacy.placement == NoisePlacement::kDistributed,
+      .draw = [this](uint32_t count) {
+        RunLog& log = context_.log;
+        const RoundId round(process_->machine.data().last_committed.value() + 1);
+        if (log.started.contains(round)) {
+          log.violations.push_back(fmt::format("round {} was drawn again", round.value()));
+        }
+        Rng coins = Rng::Derive(context_.scenario.seed, fmt::format("coins {}", round.value()));
+        std::vector<uint32_t> positions;
+        for (uint32_t i = 0; i < count; ++i) {
+          if (coins.Uniform() < context_.scenario.privacy.sampling.rate) positions.push_back(i);
+        }
+        return positions;
+      }});
+}
+
+// The noisy sum of the open round, if a process before has stored one.
+const RunLog::NoisySum* SimulatedCoordinator::OpenNoisySum() const {
+  const RunLog& log = context_.log;
+  if (!log.standing.open_round) return nullptr;
+  const auto stored =
+      log.noisy_sums.find({log.standing.open_round->round, log.standing.open_round->attempt});
+  return stored == log.noisy_sums.end() ? nullptr : &stored->second;
+}
+
+RestoredRun SimulatedCoordinator::Standing() const {
+  RestoredRun standing = context_.log.standing;
+  if (const RunLog::NoisySum* noisy = OpenNoisySum()) standing.noisy_survivors = noisy->survivors;
+  return standing;
+}
+
+void SimulatedCoordinator::RestoreNoisySum() {
+  const RunLog::NoisySum* noisy = OpenNoisySum();
+  if (noisy == nullptr) return;
+  process_->sum = noisy->sum;
+  process_->summed = {noisy->survivors.begin(), noisy->survivors.end()};
 }
 
 // What a worker of the process before had sealed, if the survivors of a session were fixed.
@@ -321,6 +348,7 @@ void SimulatedCoordinator::Persist(const Record& record) {
     log.charges.push_back(*charge);
     log.standing.charge_count = static_cast<int64_t>(log.charges.size());
     log.standing.newest_charge = {charge->round, charge->attempt};
+    log.standing.is_newest_skipped = charge->is_skipped;
   } else if (const auto* committed = std::get_if<RoundCommitted>(&record)) {
     if (committed->round.value() != log.standing.last_committed.value() + 1) {
       log.violations.push_back(fmt::format("round {} committed after round {}",
@@ -384,101 +412,6 @@ void SimulatedCoordinator::Handle(const UploadOrder& order) {
     process_->uploads.DropAll();
   }
   Drain(std::move(events));
-}
-
-// ---- the worker --------------------------------------------------------------------------------
-
-Instant SimulatedCoordinator::WorkerDone() {
-  const Duration takes(static_cast<int64_t>(rng_.Below(3'000'000)));
-  process_->worker_free_at = std::max(process_->worker_free_at, context_.events.now()) + takes;
-  return process_->worker_free_at;
-}
-
-void SimulatedCoordinator::Do(const Work& work) {
-  if (const auto* add = std::get_if<AddUploadWork>(&work)) {
-    AddUpload(*add);
-  } else if (const auto* seal = std::get_if<SealSumWork>(&work)) {
-    Later(WorkerDone(), [this, seal = *seal] {
-      context_.log.sealed_sum = process_->sum;
-      Feed(SumSealed{.round = seal.round, .attempt = seal.attempt, .status = absl::OkStatus()});
-    });
-  } else if (std::holds_alternative<DiscardSumWork>(work)) {
-    Later(WorkerDone(), [this] {
-      process_->sum.clear();
-      process_->summed.clear();
-    });
-  } else if (const auto* commit = std::get_if<CommitWork>(&work)) {
-    Commit(*commit);
-  } else {
-    const ModelVersion version = std::get<EvaluateWork>(work).version;
-    Later(WorkerDone(), [this, version] {
-      Feed(EvaluationDone{.result = {.version = version, .examples = 1, .metrics = {{"loss", 0.5}}},
-                          .status = absl::OkStatus()});
-    });
-  }
-}
-
-void SimulatedCoordinator::AddUpload(const AddUploadWork& work) {
-  const std::optional<UploadBody> body = process_->uploads.Take(work.node, work.content_id);
-  if (!body) {
-    context_.log.violations.push_back(
-        fmt::format("the accepted upload of {} is not there", work.node.value()));
-    return;
-  }
-  Later(WorkerDone(), [this, work, body = *body] {
-    const std::vector<RingElement> words = WordsOf(body);
-    if (!process_->summed.insert(work.node).second) {
-      context_.log.violations.push_back(
-          fmt::format("{} is counted twice in round {}", work.node.value(), work.round.value()));
-    }
-    process_->sum.resize(words.size());
-    AddInto(process_->sum, words);
-    if (const SharedBuffer* buffer = std::get_if<SharedBuffer>(&body)) {
-      UploadReceiver::Events events;
-      process_->uploads.Release(*buffer, context_.events.now(), events);
-      Drain(std::move(events));
-    }
-  });
-}
-
-void SimulatedCoordinator::Commit(const CommitWork& work) {
-  Later(WorkerDone(), [this, work] {
-    RunLog& log = context_.log;
-    if (process_->summed.size() != work.survivor_count) {
-      log.violations.push_back(fmt::format("round {} has {} survivors, {} were summed",
-                                           work.round.value(), work.survivor_count,
-                                           process_->summed.size()));
-    }
-    if (work.unmask != nullptr) {
-      log.dropped_members +=
-          static_cast<int>(work.unmask->members.size() - work.unmask->survivors.size());
-      const absl::StatusOr<std::vector<MaskKey>> masks = RecoverMasks(*work.unmask);
-      if (!masks.ok()) {
-        log.violations.push_back(fmt::format("round {} cannot be unmasked: {}", work.round.value(),
-                                             std::string(masks.status().message())));
-        return;
-      }
-      ApplyMasks(process_->sum, *masks);
-    }
-    const SharedModel before = log.models.at(ModelVersion(work.round.value() - 1));
-    absl::StatusOr<std::vector<float>> values =
-        context_.trainer.Apply(process_->sum, work.survivor_count, before->values());
-    if (!values.ok()) {
-      log.violations.push_back(fmt::format("round {} has a broken sum: {}", work.round.value(),
-                                           std::string(values.status().message())));
-      values = std::vector<float>(before->values().begin(), before->values().end());
-    }
-    const auto model = std::make_shared<const ParameterVector>(layout_, *std::move(values));
-    log.models[ModelVersion(work.round.value())] = model;
-    process_->sum.clear();
-    process_->summed.clear();
-    Feed(CommitDone{.round = work.round,
-                    .status = absl::OkStatus(),
-                    .model_sha256 = ModelHash(*model),
-                    .node_metrics = std::nullopt,
-                    .checkpoint = std::nullopt,
-                    .aggregate = nullptr});
-  });
 }
 
 }  // namespace skerry

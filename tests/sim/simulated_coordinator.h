@@ -46,7 +46,11 @@ class SimulatedCoordinator {
     std::set<NodeId> summed{};
   };
 
+  std::shared_ptr<const SecretCohortPolicy> SecretCohorts();
   void RestoreSum();
+  void RestoreNoisySum();
+  const RunLog::NoisySum* OpenNoisySum() const;
+  RestoredRun Standing() const;
   // Runs `step` in the present process, then ends the process if a crash struck meanwhile.
   void Enter(const std::function<void()>& step);
   // The same later, unless the process has ended by then.
@@ -68,12 +72,14 @@ class SimulatedCoordinator {
   void Persist(const Record& record);
   void Send(const OutgoingMessage& message);
   void SendChunks();
+  static std::string ModelHash(const ParameterVector& model);
   void CheckTask(const proto::RoundTask& task);
 
   void Handle(const UploadOrder& order);
   void Do(const Work& work);
   void AddUpload(const AddUploadWork& work);
   void Commit(const CommitWork& work);
+  bool AddNoise(const CommitWork& work);
   // When the worker, which does one thing after the other, is done with its next piece of work.
   Instant WorkerDone();
 

@@ -67,6 +67,10 @@ class QuadraticTrainer {
   absl::StatusOr<std::vector<float>> NextModel(std::span<const NodeId> survivors, RoundId round,
                                                std::span<const float> model,
                                                AttemptId attempt = AttemptId(1)) const {
+    return Apply(SumOf(survivors, round, model, attempt), survivors.size(), model);
+  }
+  std::vector<RingElement> SumOf(std::span<const NodeId> survivors, RoundId round,
+                                 std::span<const float> model, AttemptId attempt) const {
     std::vector<int64_t> total(encoding_.layout().size());
     for (const NodeId& node : survivors) {
       const std::vector<RingElement> words = Train(node, round, model, attempt);
@@ -74,7 +78,7 @@ class QuadraticTrainer {
     }
     std::vector<RingElement> sum(total.size());
     for (size_t i = 0; i < total.size(); ++i) sum[i] = ToRing(static_cast<int32_t>(total[i]));
-    return Apply(sum, survivors.size(), model);
+    return sum;
   }
 
   // What a coordinator does with a round's sum. Fails if the sum is none of valid updates.
