@@ -45,6 +45,9 @@ struct SecretCohortPolicy {
   size_t nodes = 0;  // in the roster, neither more nor fewer: the budget was calculated for so many
   size_t smallest = 0;  // cohorts outside smallest..largest are skipped
   size_t largest = 0;
+  // Fewer nodes that are able to do the job would make most cohorts too small: then the run fails
+  // instead of skipping one round after the other.
+  size_t able_min = 0;
   // The coordinator's noise makes every sum as noisy as one of `largest` updates.
   bool is_noise_filled_up = false;
   // Ascending positions of those whose coins came up, of `count`. Drawn anew with each call, from

@@ -1,6 +1,7 @@
 #include "coordinator/shell/run_setup.h"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <utility>
 
@@ -87,6 +88,8 @@ absl::StatusOr<std::shared_ptr<const SecretCohortPolicy>> SecretCohortsOf(const 
       .nodes = static_cast<size_t>(job.round.nodes),
       .smallest = static_cast<size_t>(bounds.smallest),
       .largest = static_cast<size_t>(bounds.largest),
+      .able_min = static_cast<size_t>(
+          std::ceil(static_cast<double>(bounds.smallest) / job.privacy.sampling.rate)),
       .is_noise_filled_up = job.privacy.placement == NoisePlacement::kDistributed,
       .draw = [coins](uint32_t count) { return coins.Draw(count, SystemRandom()); }});
 }

@@ -119,6 +119,7 @@ std::shared_ptr<const SecretCohortPolicy> SimulatedCoordinator::SecretCohorts() 
       .nodes = static_cast<size_t>(scenario.node_count),
       .smallest = static_cast<size_t>(bounds.smallest),
       .largest = static_cast<size_t>(bounds.largest),
+      .able_min = 0,
       .is_noise_filled_up = scenario.privacy.placement == NoisePlacement::kDistributed,
       .draw = [this](uint32_t count) {
         RunLog& log = context_.log;

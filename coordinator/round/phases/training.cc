@@ -11,6 +11,17 @@
 #include "coordinator/round/waiting.h"
 
 namespace skerry {
+namespace {
+
+// Nodes that have not said that they take no part in the job.
+size_t CountAble(const RoundData& data) {
+  return static_cast<size_t>(
+      std::count_if(data.nodes.begin(), data.nodes.end(), [](const auto& entry) {
+        return entry.second.job_failure == proto::REJECT_REASON_UNSPECIFIED;
+      }));
+}
+
+}  // namespace
 
 Instant NextDeadline(const Training&, const RoundData& data) {
   const Instant end = data.last_progress + data.policy.round.wait_timeout;
@@ -36,8 +47,14 @@ Phase Settle(Training&& phase, RoundData& data, Instant now, Outbox& out) {
   }
   std::string detail = fmt::format("round {} needs {} updates and can get {} at most: {}",
                                    data.round.value(), data.quorum, reachable, DescribeLost(data));
-  // A cohort that is drawn stays as it is, so a run that failed for it would fail again for ever.
-  if (data.policy.secret_cohorts != nullptr) return SkipRound(std::move(detail), data, now, out);
+  const auto& secret = data.policy.secret_cohorts;
+  if (secret != nullptr) {
+    // A cohort that is drawn stays as it is, so a run that failed for it would fail again for ever.
+    const size_t able = CountAble(data);
+    if (able >= secret->able_min) return SkipRound(std::move(detail), data, now, out);
+    detail += fmt::format("; {} of {} nodes can do this job, and most cohorts would be too small",
+                          able, data.nodes.size());
+  }
   return Fail(std::move(detail), data, out);
 }
 

@@ -3,7 +3,7 @@
 //
 // Waits up to round.wait_timeout without progress of anyone, then the run fails and can be resumed.
 // When those left cannot make the quorum, it fails at once; a secret cohort's round is skipped
-// instead.
+// instead, unless so many nodes refuse the job that most cohorts would be.
 #pragma once
 
 #include "coordinator/round/inputs.h"

@@ -25,6 +25,7 @@ RoundPolicy WithCoins(RoundPolicy policy, Draws draws, bool is_noise_filled_up =
       SecretCohortPolicy{.nodes = nodes,
                          .smallest = 2,
                          .largest = nodes - 1,
+                         .able_min = 3,
                          .is_noise_filled_up = is_noise_filled_up,
                          .draw = [draws](uint32_t count) {
                            EXPECT_FALSE(draws->empty()) << "drawn more often than the test expects";
@@ -161,6 +162,30 @@ TEST(SecretCohortsTest, ARoundThatCannotGetItsUpdatesIsSkipped) {
   EXPECT_TRUE(committed.is_skipped);
   for (const ParticipantRecord& one : committed.participants) {
     EXPECT_EQ(one.participation, Participation::kFailed) << one.node.value();
+  }
+}
+
+// One refusal of the job leaves enough for other cohorts; with two the run would only pay.
+TEST(SecretCohortsTest, ARunWhoseNodesRefuseTheJobFailsInsteadOfSkippingItsRounds) {
+  RoundDriver driver(WithCoins(SmallPolicy(), Throw({{0, 1}, {0, 1}})), RosterOf(4));
+  driver.Start();
+  for (const int i : {1, 2}) driver.Join(i);
+  const auto refuse = [&](int i) {
+    return driver.Say(Peer(i), RoundDriver::FailureMessage(i, 0, proto::REJECT_REASON_POLICY));
+  };
+  Outbox out = refuse(1);
+  ASSERT_THAT(Pick<CommitWork>(out.work), SizeIs(1));
+  EXPECT_TRUE(Pick<CommitWork>(out.work)[0].is_skipped);
+  refuse(2);
+
+  out = driver.Do(Kept(1));
+
+  ASSERT_THAT(Pick<RunEnded>(out.persist), SizeIs(1));
+  EXPECT_EQ(Pick<RunEnded>(out.persist)[0].status, RunStatus::kFailed);
+  EXPECT_THAT(Pick<RunEnded>(out.persist)[0].detail, HasSubstr("2 of 4 nodes can do this job"));
+  for (const OutgoingMessage& message : out.send) {
+    if (!message.envelope.has_job_end()) continue;
+    EXPECT_EQ(message.envelope.job_end().detail(), "the run failed");
   }
 }
 
