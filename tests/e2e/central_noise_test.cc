@@ -115,21 +115,33 @@ TEST(CentralNoiseResumeTest, ASumThatWasStoredWithItsNoiseIsCommittedAsItIs) {
   }
 }
 
+// Who adds the noise, and how much more of it there is than planned with all eight nodes: the
+// shares of the nodes are for five honest survivors.
+struct Placement {
+  std::string name;
+  double factor = 1;
+};
+
+class AdaptiveClipTest : public testing::TestWithParam<Placement> {};
+
 // The clip norm grows while too few updates are within it, and a restart goes on with it: it stands
-// in each checkpoint's state. Noise on the bits is small here, which a job of 8 nodes has to ask
-// for; the privacy that is left is not much.
-TEST(AdaptiveClipTest, TheClipNormFollowsTheNodesThroughALossOfTheCoordinator) {
+// in each checkpoint's state, in the ledger and in what a person sees. Noise on the bits is small
+// here, which a job of 8 nodes has to ask for; the privacy that is left is not much.
+TEST_P(AdaptiveClipTest, TheClipNormFollowsTheNodesThroughALossOfTheCoordinator) {
   std::string job = ClientJob(12, kMasked);
-  const std::string fixed = "  clip_norm: 0.5\n";
-  job.replace(job.find(fixed), fixed.size(),
-              "  clip_norm: 4\n  adaptive_clip: {initial: 0.05, learning_rate: 0.5, bit_noise: "
-              "0.6}\n");
-  job.replace(job.find("multiplier: 20"), 14, "multiplier: 1.0");
+  const auto set = [&job](const std::string& before, const std::string& after) {
+    job.replace(job.find(before), before.size(), after);
+  };
+  set("  clip_norm: 0.5\n",
+      "  clip_norm: 4\n  adaptive_clip: {initial: 0.05, learning_rate: 0.5, bit_noise: 0.6}\n");
+  set("multiplier: 20", "multiplier: 1.0");
+  set("placement: coordinator", "placement: " + GetParam().name);
   Deployment deployment({.nodes = 8, .processes = 2});
   deployment.StartCoordinator(job);
   const std::vector<std::string> unlimited = {"--epsilon-total", "none"};
   for (const int process : {0, 1}) deployment.StartAgent(process, unlimited);
-  ASSERT_TRUE(deployment.coordinator().WaitForText("round 6 of 12 done"));
+  ASSERT_TRUE(deployment.coordinator().WaitForText("round 6 of 12 done"))
+      << deployment.coordinator().standard_error() << deployment.agent(0).standard_error();
   deployment.coordinator().Signal(SIGKILL);
   deployment.coordinator().WaitForExit();
   deployment.StartCoordinator(job, {"--resume"});
@@ -147,19 +159,43 @@ TEST(AdaptiveClipTest, TheClipNormFollowsTheNodesThroughALossOfTheCoordinator) {
             fmt::format("{}/state/round-{:06}.safetensors", deployment.run_dir(), round), layout));
     clips.push_back(state.parameters.values()[0]);
   }
-  // exp(0.5 (0.5 - fraction)) a round, and the noise on a fraction is 0.075: 1.28 times a round as
-  // long as nobody is within it. Begun anew in the middle, it could not have come so far.
+  // exp(0.5 (0.5 - fraction)) a round, and the noise on a fraction is 0.075 or a little more: 1.28
+  // times a round as long as nobody is within it. Begun anew in the middle, it could not have come
+  // so far.
+  const double noise = 0.6 / 8 * GetParam().factor;
   bool is_noisy = false;
   EXPECT_GT(clips[0], 0.05 * std::pow(1.15, 8));
   for (size_t i = 1; i < clips.size(); ++i) {
     const double step = std::log(clips[i] / clips[i - 1]);
-    EXPECT_LT(std::fabs(step), 0.5 * (0.5 + 6 * 0.075));
+    EXPECT_LT(std::fabs(step), 0.5 * (0.5 + 6 * noise));
     // A fraction without noise is a multiple of an eighth.
     const double eighths = step / 0.5 * 8;
     is_noisy = is_noisy || std::fabs(eighths - std::round(eighths)) > 1e-3;
   }
   EXPECT_TRUE(is_noisy);
+  // A round's charge says which norm it had: what the checkpoint before it holds.
+  ASSERT_OK_AND_ASSIGN(const RunHistory history, ReadRunHistory(deployment.run_dir()));
+  for (const BudgetCharged& charge : history.charges) {
+    ASSERT_TRUE(charge.clip_norm.has_value()) << charge.round.value();
+    if (charge.round.value() == 1) {
+      EXPECT_FLOAT_EQ(static_cast<float>(*charge.clip_norm), 0.05f);
+    }
+    if (charge.round.value() < 9) continue;
+    EXPECT_EQ(*charge.clip_norm, clips[charge.round.value() - 9]) << charge.round.value();
+    EXPECT_GE(charge.noise_realised, charge.noise_multiplier);
+    EXPECT_LE(charge.noise_realised, GetParam().factor * charge.noise_multiplier);
+  }
+  Subprocess status({CoordinatorProgram(), "status", deployment.run_dir(), "--json"});
+  EXPECT_EQ(status.WaitForExit(), 0);
+  const auto json = nlohmann::json::parse(status.standard_output());
+  EXPECT_EQ(json["privacy"]["clip_norm"].get<double>(), *history.charges.back().clip_norm);
+  EXPECT_THAT(deployment.Report(), HasSubstr("\"clip_norm\":0.05"));
 }
+
+INSTANTIATE_TEST_SUITE_P(NoiseOfTheCoordinatorAndOfTheNodes, AdaptiveClipTest,
+                         testing::Values(Placement{"coordinator", 1},
+                                         Placement{"distributed", std::sqrt(8.0 / 5)}),
+                         [](const auto& one) { return one.param.name; });
 
 TEST(CentralNoisePolicyTest, ASiteThatDoesNotTrustTheCoordinatorTakesNoPart) {
   Deployment deployment({.nodes = 8, .processes = 1});

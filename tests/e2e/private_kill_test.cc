@@ -96,7 +96,7 @@ TEST(PrivateKillTest, JobAfterJobCannotSpendMoreThanTheSitesTotal) {
   Deployment deployment({.nodes = 1, .processes = 1});
   int completed = 0;
   int refused = 0;
-  for (int job = 0; job < 5; ++job) {
+  for (int job = 0; job < 10; ++job) {
     std::filesystem::remove_all(deployment.run_dir());
     deployment.StartCoordinator(R"(version: 1
 seed: 7
