@@ -130,7 +130,7 @@ class IdxSource : public RowSource {
 std::string FirstExisting(const std::string& folder, const std::vector<std::string>& names) {
   for (const std::string& name : names) {
     for (const char* ending : {"", ".gz"}) {
-      const std::string path = fmt::format("{}/{}{}", folder, name, ending);
+      std::string path = fmt::format("{}/{}{}", folder, name, ending);
       std::error_code ignored;
       if (std::filesystem::exists(path, ignored)) return path;
     }

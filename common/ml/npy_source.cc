@@ -93,7 +93,7 @@ absl::StatusOr<std::string> ReadHeaderText(ByteSource& source) {
     return absl::InvalidArgumentError(
         fmt::format("{} is not an NPY file: write it with numpy.save", source.path()));
   }
-  const int version = start[6];
+  const int version = static_cast<uint8_t>(start[6]);
   if (version < 1 || version > 3) {
     return absl::InvalidArgumentError(
         fmt::format("{} is NPY version {}, versions 1 to 3 are read", source.path(), version));

@@ -36,7 +36,7 @@ std::map<std::string, std::string> TextByKey(const JobConfig& job) {
       continue;
     }
     const std::string name = line.substr(indent, colon - indent);
-    path.emplace_back(indent, parent.empty() ? name : parent + "." + name);
+    path.emplace_back(indent, parent.empty() ? name : fmt::format("{}.{}", parent, name));
     const size_t value = line.find_first_not_of(' ', colon + 1);
     if (value != std::string::npos) values[path.back().second] += line.substr(value);
   }

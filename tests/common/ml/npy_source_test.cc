@@ -116,6 +116,7 @@ TEST_F(NpySourceTest, UnreadableHeadersSayWhatToDo) {
   refused(NpyBytes<float>("<f4", "(3, -2)", six), "no shape");
   refused(NpyBytes<float>("<f4", "(3, 0)", six), "dimension 1");
   refused(NpyBytes<float>("<f4", "(3, 2)", six, 4), "version 4");
+  refused(NpyBytes<float>("<f4", "(3, 2)", six, 255), "version 255");
   refused("PK\x03\x04 an archive of numpy.savez", "numpy.save");
   EXPECT_THAT(Read(NpyBytes<float>("<f4", "(999999999, 4096)", six), good_y_),
               StatusIs(StatusCode::kDataLoss, HasSubstr("truncated")));
