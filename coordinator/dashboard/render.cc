@@ -117,7 +117,9 @@ class Renderer {
     std::vector<Line> body = {Cohort()};
     std::vector<Line> tail;
     if (auto line = Quality()) tail.push_back(*std::move(line));
-    if (view_.privacy) tail.push_back(Privacy(*view_.privacy));
+    if (view_.privacy) {
+      for (Line& line : Privacy(*view_.privacy)) tail.push_back(std::move(line));
+    }
     if (!view_.hides_cohorts) tail.push_back(Traffic());
     tail.push_back(Time());
     if (!view_.refusals.empty()) tail.push_back(Refusals());
@@ -212,24 +214,29 @@ class Renderer {
     line.Add(std::move(done), style).Add(std::move(rest), Style::kDim);
   }
 
-  // What matters most comes first: on a narrow terminal the rest is cut.
-  Line Privacy(const PrivacyView& privacy) const {
-    Line line = Label("privacy");
-    line.Add(fmt::format("epsilon {:.4g}", privacy.epsilon_spent), Style::kBold);
-    line.Add(fmt::format(" of {:.4g}, delta {:g}", privacy.epsilon_max, privacy.delta));
-    const auto add = [&](std::string text) {
-      line.Add(dot(), Style::kDim).Add(std::move(text), Style::kDim);
-    };
+  // One line if it fits, else the noise has its own.
+  std::vector<Line> Privacy(const PrivacyView& privacy) const {
+    Line spent = Label("privacy");
+    spent.Add(fmt::format("epsilon {:.4g}", privacy.epsilon_spent), Style::kBold);
+    spent.Add(fmt::format(" of {:.4g}, delta {:g}", privacy.epsilon_max, privacy.delta));
     if (privacy.epsilon_insider) {
-      add(fmt::format("insider {}{:.4g}", view_.hides_cohorts ? "at most " : "",
-                      *privacy.epsilon_insider));
+      spent.Add(dot(), Style::kDim)
+          .Add(fmt::format("insider {}{:.4g}", view_.hides_cohorts ? "at most " : "",
+                           *privacy.epsilon_insider),
+               Style::kDim);
     }
-    add(fmt::format("noise {:.3g}", privacy.noise_planned));
-    if (privacy.noise_realised)
-      line.Add(fmt::format(", was {:.3g}", *privacy.noise_realised), Style::kDim);
-    if (privacy.clip_norm) add(fmt::format("clip {:.3g}", *privacy.clip_norm));
-    if (privacy.skipped_count > 0) add(fmt::format("{} skipped", privacy.skipped_count));
-    return line;
+    std::string noise = fmt::format("noise {:.3g}", privacy.noise_planned);
+    if (privacy.noise_realised) noise += fmt::format(", was {:.3g}", *privacy.noise_realised);
+    if (privacy.clip_norm) noise += fmt::format("{}clip {:.3g}", dot(), *privacy.clip_norm);
+    if (privacy.skipped_count > 0) {
+      noise += fmt::format("{}{} skipped", dot(), privacy.skipped_count);
+    }
+    Line both = spent;
+    both.Add(dot(), Style::kDim).Add(noise, Style::kDim);
+    if (both.width() <= width_) return {both};
+    Line second = Label("");
+    second.Add(noise, Style::kDim);
+    return {spent, second};
   }
 
   Line Cohort() const {

@@ -104,7 +104,7 @@ std::optional<MetricTrend> TrendOf(const RunView& view, const std::string& metri
 
 bool HidesCohorts(const RunHistory& history, Audience audience) {
   return audience != Audience::kInsiders && history.job.has_value() &&
-         HasSecretCohorts(*history.job);
+         HasSecretCohorts(*history.job) && !history.job->is_rehearsal;
 }
 
 void AddCharge(const BudgetCharged& charge, PrivacyView& privacy) {
@@ -120,7 +120,9 @@ void AddCharge(const BudgetCharged& charge, PrivacyView& privacy) {
 }
 
 std::optional<PrivacyView> PrivacyViewOf(const RunHistory& history, Audience audience) {
-  if (!history.job.has_value() || !history.job->privacy.enabled) return std::nullopt;
+  const bool is_charged =
+      history.job.has_value() && history.job->privacy.enabled && !history.job->is_rehearsal;
+  if (!is_charged) return std::nullopt;
   const PrivacyConfig& config = history.job->privacy;
   PrivacyView privacy{.epsilon_max = config.epsilon.value_or(0),
                       .delta = config.delta,
@@ -159,7 +161,7 @@ void HideCohorts(RunView& view) {
   view.bytes_sent_per_s = 0;
   view.bytes_received_per_s = 0;
   if (view.status == RunStatus::kFailed) {
-    view.status_detail = "`skerry-coordinator status --insider` says why";
+    view.status_detail = "`skerry-coordinator status RUN_DIR --insider` says why";
   }
   if (view.privacy) view.privacy->noise_realised.reset();
 }

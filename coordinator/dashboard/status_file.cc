@@ -14,6 +14,7 @@
 
 #include "common/base/file.h"
 #include "common/base/status.h"
+#include "coordinator/dashboard/text.h"
 #include "coordinator/store/run_lock.h"
 #include "coordinator/store/schema.h"
 
@@ -272,6 +273,8 @@ absl::StatusOr<std::string> StatusText(const std::string& run_dir, const RenderO
              "  the coordinator is not running; it stopped without an end. Continue with "
              "--resume\n";
     case RunStatus::kFailed:
+      text += fmt::format("  the run failed: {}\n", PlainText(current.view.status_detail));
+      [[fallthrough]];
     case RunStatus::kInterrupted:
       return text + "  the coordinator is not running. Continue with --resume\n";
     case RunStatus::kBudgetExhausted:

@@ -85,7 +85,9 @@ int RunCommand(const RunOptions& options) {
     exit_code = kExitBudget;
   } else {
     // The view's says nothing of a secret cohort.
-    LogError(job.view().hides_cohorts ? job.view().status_detail : ended->detail);
+    LogError(job.view().hides_cohorts && ended->status == RunStatus::kFailed
+                 ? fmt::format("the run failed: {}", job.view().status_detail)
+                 : ended->detail);
     if (ended->status == RunStatus::kInterrupted) {
       exit_code = JobServer::WasTerminated() ? kExitDone : kExitInterrupted;
     }

@@ -144,7 +144,7 @@ TEST(RenderTest, RunWithoutAnyFactsIsShown) {
   EXPECT_THAT(Render(RunView(), Plain(80)), HasSubstr("round 0 of 0"));
 }
 
-TEST(RenderTest, PrivacyIsOneLine) {
+TEST(RenderTest, PrivacyIsOneLineAndOnANarrowTerminalTwo) {
   RunView view = SampleView();
   view.privacy = PrivacyView{.epsilon_max = 2,
                              .delta = 1e-5,
@@ -156,6 +156,9 @@ TEST(RenderTest, PrivacyIsOneLine) {
       Render(view, Plain(100)),
       HasSubstr("  privacy    epsilon 0.8125 of 2, delta 1e-05 · noise 1.87, was 2.16 · clip "
                 "0.3\n"));
+
+  EXPECT_THAT(Render(view, Plain(60)), HasSubstr("  privacy    epsilon 0.8125 of 2, delta 1e-05\n"
+                                                 "             noise 1.87, was 2.16 · clip 0.3\n"));
 
   view.hides_cohorts = true;
   view.privacy->epsilon_insider = 11.5;

@@ -175,6 +175,15 @@ TEST(HideCohortsTest, AnInsiderSeesTheCohortAndTheEpsilonOfWhoWasDrawnMostOften)
   EXPECT_EQ(view.events.size(), 3u);
 }
 
+// Everybody takes part in a rehearsal, which costs nothing.
+TEST(HideCohortsTest, ARehearsalHidesNothing) {
+  RunHistory history = SecretHistory();
+  history.job->is_rehearsal = true;
+
+  EXPECT_FALSE(ViewOf(history).hides_cohorts);
+  EXPECT_FALSE(ViewOf(history).privacy.has_value());
+}
+
 TEST(HideCohortsTest, ARunWhoseCohortsAreKnownIsShownAsItIs) {
   RunHistory history = SecretHistory();
   history.job->privacy.observer = PrivacyObserver::kInsider;

@@ -150,5 +150,18 @@ TEST_F(StatusFileTest, AFinishedPrivateRunShowsItsFinalEpsilon) {
   EXPECT_THAT(text, HasSubstr("the run is complete"));
 }
 
+TEST_F(StatusFileTest, ARunThatFailedSaysWhy) {
+  {
+    ASSERT_OK_AND_ASSIGN(RunStore store, Create());
+    const Record records[] = {RunEnded{RunStatus::kFailed, "round 1 needs 8 updates"}};
+    ASSERT_OK(store.Append(records, kStart + 1));
+  }
+
+  ASSERT_OK_AND_ASSIGN(const std::string text, StatusText(dir(), Plain()));
+
+  EXPECT_THAT(text, HasSubstr("the run failed: round 1 needs 8 updates\n  the coordinator is not "
+                              "running. Continue with --resume"));
+}
+
 }  // namespace
 }  // namespace skerry

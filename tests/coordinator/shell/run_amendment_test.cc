@@ -132,5 +132,26 @@ TEST(RunAmendmentTest, ASpentBudgetHasRoomForNoRound) {
               StatusIs(StatusCode::kInvalidArgument, HasSubstr("Not one more fits")));
 }
 
+// Each charge was a round of secret coins, and so are those that come.
+TEST(RunAmendmentTest, RoundsOfSecretCohortsAreCountedAsSuch) {
+  const std::vector<std::string> secret = {"privacy.observer=public",
+                                           "privacy.sampling={scheme: poisson, rate: 0.5}",
+                                           "round.quorum=30", "secagg.min_survivors=30"};
+  JobConfig recorded = Job(secret);
+  ASSERT_OK(CompletePrivacy(recorded));
+  std::vector<std::string> longer = secret;
+  longer.push_back("round.count=20");
+  JobConfig asked = Job(longer);
+  KeepNoise(recorded, asked);
+  RunHistory history = HistoryOf(5, 7);
+  for (BudgetCharged& charge : history.charges) charge.sampling_rate = 0.5;
+  ASSERT_OK_AND_ASSIGN(const double total, EpsilonAfter(recorded, 22));
+
+  EXPECT_THAT(CheckRoundsLeft(history, asked),
+              StatusIs(StatusCode::kInvalidArgument,
+                       AllOf(HasSubstr(fmt::format("would make it {:.4g}", total)),
+                             HasSubstr("3 more fit: --set round.count=8"))));
+}
+
 }  // namespace
 }  // namespace skerry
