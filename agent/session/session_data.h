@@ -71,7 +71,7 @@ struct LocalRound {
   RoundKey key;
   ModelKey model{};
   uint32_t scale_bits = 0;
-  std::optional<double> clip_norm{};  // of the round, if the job's is adaptive
+  std::optional<double> clip_norm{};             // of the round, if the job's is adaptive
   std::unique_ptr<const SecAggCrypto> crypto{};  // for the clients of `nodes`; none without secagg
   std::deque<HostedIndex> queue{};               // an entry counts if its node's stage is kQueued
   absl::btree_map<HostedIndex, NodeWork> nodes{};
@@ -119,6 +119,8 @@ struct LinkState {
   RoundKey floor;                         // older tasks are late repeats
   std::optional<Instant> model_asked_at;  // last request or chunk; none: not asked yet
   std::optional<Instant> rejoin_at;       // refused nodes try again
+  std::optional<Instant> ping_at;         // none: the link is down, or about to be
+  int unanswered_pings = 0;               // since the last message
 };
 
 struct SessionData {

@@ -109,6 +109,7 @@ void SessionMachine::HandleMessage(const Envelope& message,
                                    std::optional<std::span<const uint8_t>> raw, Instant now,
                                    SessionOutbox& out) {
   if (is_finished()) return;
+  data_.link.unanswered_pings = 0;
   SessionTurn turn{.raw = raw, .data = data_, .now = now, .out = out};
   phase_ = Dispatch(std::move(phase_), message, turn);
 }

@@ -40,6 +40,11 @@ struct SessionOptions {
   // repairs what a peer has lost.
   Duration resend_after = std::chrono::seconds(5);
   Duration progress_interval = std::chrono::seconds(1);
+  // So often the coordinator is asked whether it is there; a link over which nothing at all came
+  // while it was asked so many times is begun anew. Counted and not timed, because a process that
+  // was stopped for long has asked once.
+  Duration ping_interval = std::chrono::seconds(10);
+  int unanswered_pings_max = 6;
 };
 
 // What a node signs to prove who it is.

@@ -20,6 +20,7 @@ bool IsEnded(const SessionPhase& phase) { return std::holds_alternative<Ended>(p
 
 SessionPhase Finish(int exit_code, SessionTurn& turn) {
   turn.out.finished = exit_code;
+  turn.data.link.ping_at.reset();
   return Ended{};
 }
 
@@ -46,6 +47,7 @@ void Ignore(const google::protobuf::Message& message, std::string_view phase, Se
 
 SessionPhase Greet(SessionTurn& turn) {
   ForgetLink(turn.data);
+  turn.data.link.ping_at = turn.now + turn.data.options.ping_interval;
   SendHello(turn.data, turn.out);
   return Greeting{.resend_at = turn.now + turn.data.options.resend_after};
 }
@@ -120,6 +122,7 @@ std::optional<Instant> DeadlineOf(const SessionPhase& phase, const SessionData& 
   std::optional<Instant> deadline;
   if (const Greeting* greeting = std::get_if<Greeting>(&phase)) deadline = greeting->resend_at;
   if (const TurnedAway* away = std::get_if<TurnedAway>(&phase)) deadline = away->retry_at;
+  Earlier(deadline, data.link.ping_at);
   if (!HasJoined(phase)) return deadline;
   if (const Joining* joining = std::get_if<Joining>(&phase)) deadline = joining->resend_at;
   Earlier(deadline, data.link.rejoin_at);
@@ -129,8 +132,23 @@ std::optional<Instant> DeadlineOf(const SessionPhase& phase, const SessionData& 
   return deadline;
 }
 
+// The coordinator's process may have lost this link without its end being noticed.
+void PingIfDue(SessionTurn& turn) {
+  SessionData& data = turn.data;
+  if (!data.link.ping_at || turn.now < *data.link.ping_at) return;
+  if (data.link.unanswered_pings >= data.options.unanswered_pings_max) {
+    data.link.ping_at.reset();
+    turn.out.reconnect = true;
+    return;
+  }
+  ++data.link.unanswered_pings;
+  data.link.ping_at = turn.now + data.options.ping_interval;
+  turn.out.send.emplace_back().mutable_ping();
+}
+
 SessionPhase OnDeadline(SessionPhase&& phase, SessionTurn& turn) {
   SessionData& data = turn.data;
+  PingIfDue(turn);
   const Instant resend_at = turn.now + data.options.resend_after;
   if (Greeting* greeting = std::get_if<Greeting>(&phase)) {
     if (turn.now < greeting->resend_at) return std::move(phase);

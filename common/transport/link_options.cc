@@ -23,8 +23,8 @@ absl::Status LinkOptions::Validate() const {
       CheckRange("io_threads", io_threads, 1, 64),
       CheckRange("socket_buffer_bytes", socket_buffer_bytes, 0, kBytesMax),
       CheckRange("handshake_timeout in seconds", Seconds(handshake_timeout), 0.001, 3600),
-      CheckRange("heartbeat_interval in seconds", Seconds(heartbeat_interval), 0.001, 3600),
-      CheckRange("heartbeat_timeout in seconds", Seconds(heartbeat_timeout), 0.001, 3600),
+      CheckRange("probe_interval in seconds", Seconds(probe_interval), 0.001, 3600),
+      CheckRange("probe_timeout in seconds", Seconds(probe_timeout), 0.001, 3600),
   };
   for (const absl::Status& check : checks) {
     if (!check.ok()) return check;

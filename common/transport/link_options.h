@@ -27,11 +27,12 @@ struct LinkOptions {
   int socket_buffer_bytes = 0;
 
   Duration handshake_timeout = std::chrono::seconds(10);
-  // A link on which nothing was heard for `heartbeat_timeout` is closed. A 256 KiB chunk takes
-  // 2 s at 1 Mbit/s and heartbeats queue behind chunks already in the kernel, hence its length.
-  // Heartbeats are the agents'; a coordinator answers them, and has the kernel probe as often.
-  Duration heartbeat_interval = std::chrono::seconds(5);
-  Duration heartbeat_timeout = std::chrono::seconds(30);
+  // Over tcp the kernel probes a silent peer so often, and ends a connection whose peer's kernel
+  // has acknowledged nothing for so long. Whether the peer's program still listens is for the
+  // protocol to ask. Never ZeroMQ's heartbeats: 4.3.4 aborts the process ("!_io_error") when it is
+  // time for one on a connection that has ended and whose messages fill its queue.
+  Duration probe_interval = std::chrono::seconds(5);
+  Duration probe_timeout = std::chrono::seconds(30);
 
   // kInvalidArgument names the first value out of range.
   absl::Status Validate() const;

@@ -274,8 +274,8 @@ void RouterEndpoint::Impl::Erase(PeerId id) {
   peers_.erase(found);
 }
 
-// ZeroMQ cannot end one of a router's connections, and its heartbeats would let the peer believe in
-// it for ever; so the connection is ended below ZeroMQ, which then notices like the peer.
+// ZeroMQ cannot end one of a router's connections, and the peer would believe in it for ever; so it
+// is ended below ZeroMQ, which then notices like the peer.
 void RouterEndpoint::Impl::GiveUp(PeerId id, PeerGoneReason reason) {
   given_up_.push_back({id, reason});
   Peer& peer = peers_.at(id);
@@ -377,10 +377,6 @@ absl::StatusOr<RouterEndpoint> RouterEndpoint::Create(const RouterOptions& optio
   SKERRY_ASSIGN_OR_RETURN(ZapHandler zap, ZapHandler::Create(context, options.authenticate));
   SKERRY_ASSIGN_OR_RETURN(ZmqSocket socket, ZmqSocket::Create(context, ZMQ_ROUTER));
   SKERRY_RETURN_IF_ERROR(socket.Apply(options.link));
-  // No heartbeats of our own: ZeroMQ 4.3.4 aborts the process ("!_io_error") if it is time for one
-  // on a connection that has ended and whose messages fill its queue, because we were busy. The
-  // agents' heartbeats say after how much silence their connection is to be closed.
-  SKERRY_RETURN_IF_ERROR(socket.Set(ZMQ_HEARTBEAT_IVL, 0));
   SKERRY_RETURN_IF_ERROR(socket.Set(ZMQ_ROUTER_MANDATORY, 1));
   SKERRY_RETURN_IF_ERROR(socket.Set(ZMQ_BACKLOG, kBacklog));
   SKERRY_ASSIGN_OR_RETURN(ZmqMonitor monitor,

@@ -122,15 +122,12 @@ absl::Status ZmqSocket::Apply(const LinkOptions& options) {
       {ZMQ_SNDHWM, options.send_messages_max},
       {ZMQ_RCVHWM, options.receive_messages_max},
       {ZMQ_HANDSHAKE_IVL, Milliseconds(options.handshake_timeout)},
-      {ZMQ_HEARTBEAT_IVL, Milliseconds(options.heartbeat_interval)},
-      {ZMQ_HEARTBEAT_TIMEOUT, Milliseconds(options.heartbeat_timeout)},
-      {ZMQ_HEARTBEAT_TTL, Milliseconds(options.heartbeat_timeout)},
       {ZMQ_CONNECT_TIMEOUT, Milliseconds(options.handshake_timeout)},
       {ZMQ_TCP_KEEPALIVE, 1},
-      {ZMQ_TCP_KEEPALIVE_IDLE, WholeSeconds(options.heartbeat_interval)},
-      {ZMQ_TCP_KEEPALIVE_INTVL, WholeSeconds(options.heartbeat_interval)},
+      {ZMQ_TCP_KEEPALIVE_IDLE, WholeSeconds(options.probe_interval)},
+      {ZMQ_TCP_KEEPALIVE_INTVL, WholeSeconds(options.probe_interval)},
       // With it, how many probes are sent no longer counts.
-      {ZMQ_TCP_MAXRT, Milliseconds(options.heartbeat_timeout)},
+      {ZMQ_TCP_MAXRT, Milliseconds(options.probe_timeout)},
       {ZMQ_IPV6, 1},
   };
   for (const auto& [option, value] : settings) SKERRY_RETURN_IF_ERROR(Set(option, value));

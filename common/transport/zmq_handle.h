@@ -50,7 +50,7 @@ class ZmqSocket {
   absl::Status Set(int option, int value);
   absl::Status Set(int option, std::string_view value);
   absl::Status Set(int option, int64_t value);
-  // Limits, heartbeats and buffers of `options`.
+  // Limits, probes and buffers of `options`.
   absl::Status Apply(const LinkOptions& options);
   absl::Status Bind(const std::string& address);
   absl::Status Connect(const std::string& address);

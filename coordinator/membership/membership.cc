@@ -63,6 +63,8 @@ Membership::Membership(MembershipOptions options, std::shared_ptr<const RosterAu
 Membership::Peer& Membership::Know(PeerId id, Instant now) {
   const auto [it, is_new] = peers_.try_emplace(id);
   if (is_new) awaited_hellos_.push_back({now + options_.hello_timeout, id});
+  if (!look_at_) look_at_ = now + options_.look_interval;
+  it->second.silent_looks = 0;
   return it->second;
 }
 
@@ -92,6 +94,7 @@ Membership::Route Membership::HandleMessage(PeerId id, const ProcessName& authen
       HandleLeave(peer, message.leave(), out);
       break;
     case proto::Envelope::kPing:
+      Append(id, out).mutable_ping();
       break;
     default:  // what only a coordinator sends
       HandleMalformed(id, now, out);
@@ -256,11 +259,25 @@ void Membership::HandleDeadline(Instant now, MembershipOutbox& out) {
     TurnAway(id, proto::REJECT_REASON_OUT_OF_PHASE,
              fmt::format("no Hello within {:.0f} s", Seconds(options_.hello_timeout)), out);
   }
+  if (look_at_ && now >= *look_at_) TurnSilentPeersAway(now, out);
+}
+
+void Membership::TurnSilentPeersAway(Instant now, MembershipOutbox& out) {
+  std::vector<PeerId> silent;
+  for (auto& [id, peer] : peers_) {
+    if (peer.is_welcome && ++peer.silent_looks > options_.silent_looks_max) silent.push_back(id);
+  }
+  for (const PeerId id : silent) {
+    TurnAway(id, proto::REJECT_REASON_STALLED, "not a word, not even a Ping, for long", out);
+  }
+  look_at_.reset();
+  if (!peers_.empty()) look_at_ = now + options_.look_interval;
 }
 
 std::optional<Instant> Membership::NextDeadline() const {
-  if (awaited_hellos_.empty()) return std::nullopt;
-  return awaited_hellos_.front().until;
+  if (awaited_hellos_.empty()) return look_at_;
+  const Instant hello = awaited_hellos_.front().until;
+  return look_at_ ? std::min(hello, *look_at_) : hello;
 }
 
 bool Membership::IsWelcome(PeerId id) const {

@@ -42,6 +42,11 @@ struct MembershipOptions {
   ParameterLayoutPtr layout;  // of the model
   Duration hello_timeout = std::chrono::seconds(10);
   uint32_t malformed_max = 16;  // so many malformed messages cost a peer its connection
+  // Peers are looked at so often; one that said nothing between so many looks is turned away. An
+  // agent pings three times as often. Counted and not timed, because a coordinator that was stopped
+  // for long has looked once.
+  Duration look_interval = std::chrono::seconds(30);
+  uint32_t silent_looks_max = 3;
 };
 
 // Drained in this order.
@@ -97,6 +102,7 @@ class Membership {
     proto::Welcome welcome;         // as sent, without the job and the layout
     absl::btree_set<NodeId> nodes;  // joined over it
     uint32_t malformed_count = 0;
+    uint32_t silent_looks = 0;  // since its last message
     bool is_welcome = false;
     bool was_told_to_say_hello = false;
   };
@@ -110,6 +116,7 @@ class Membership {
   proto::RejectReason Admit(PeerId id, Peer& peer, const proto::NodeProof& proof,
                             MembershipOutbox& out);
   void SendWelcome(PeerId id, const Peer& peer, MembershipOutbox& out) const;
+  void TurnSilentPeersAway(Instant now, MembershipOutbox& out);
   // Ends the connection. `id` is unknown afterwards.
   void TurnAway(PeerId id, proto::RejectReason reason, std::string detail, MembershipOutbox& out);
   // Its nodes leave.
@@ -126,6 +133,7 @@ class Membership {
     PeerId peer;
   };
   std::deque<Awaited> awaited_hellos_;  // by time; entries of peers that said Hello are passed over
+  std::optional<Instant> look_at_;      // none: nobody is there
   std::map<proto::RejectReason, uint64_t> rejects_;
 };
 

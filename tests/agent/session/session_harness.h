@@ -26,11 +26,14 @@ inline std::string Sha256Text(std::span<const uint8_t> bytes) {
   return {digest.begin(), digest.end()};
 }
 
+inline constexpr Duration kNever = std::chrono::hours(24 * 365);
+
 inline SessionOptions HarnessOptions(int node_count = 3) {
   SessionOptions options;
   options.process = ProcessName("agent-0");
   for (int i = 0; i < node_count; ++i) options.nodes.emplace_back("n-" + std::to_string(i));
   options.policy = {.allow_plain = true, .cohort_min = 1};
+  options.ping_interval = kNever;  // for ping_test.cc only
   return options;
 }
 
@@ -43,6 +46,12 @@ class SessionHarness {
   }
 
   // ---- what the shell says ---------------------------------------------------------------------
+
+  // Nothing will happen by itself.
+  bool IsAtRest() const {
+    const std::optional<Instant> deadline = machine.NextDeadline();
+    return !deadline || *deadline >= Instant() + kNever;
+  }
 
   void Feed(const SessionInput& input) { machine.Handle(input, now, out); }
   void LinkUpNow() { Feed(LinkUp{}); }

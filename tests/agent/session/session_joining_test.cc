@@ -62,7 +62,7 @@ TEST(SessionJoiningTest, HelloAndJoinAreRepeatedUntilTheyAreAnswered) {
   ASSERT_THAT(agent.Sent(Envelope::kJoin), SizeIs(2));
   EXPECT_EQ(agent.Sent(Envelope::kJoin)[1].join().nodes_size(), 2);  // only those without verdict
   agent.Hear(agent.JoinResultMessage());
-  EXPECT_EQ(agent.machine.NextDeadline(), std::nullopt);
+  EXPECT_TRUE(agent.IsAtRest());
 }
 
 TEST(SessionJoiningTest, WithoutALinkNothingIsRepeated) {
@@ -70,7 +70,7 @@ TEST(SessionJoiningTest, WithoutALinkNothingIsRepeated) {
   agent.LinkUpNow();
   agent.LinkDownNow();
 
-  EXPECT_EQ(agent.machine.NextDeadline(), std::nullopt);
+  EXPECT_TRUE(agent.IsAtRest());
 }
 
 TEST(SessionJoiningTest, AJobThatThePolicyForbidsIsDeclinedByEveryNodeAndTouchesNoData) {
@@ -154,7 +154,7 @@ TEST(SessionJoiningTest, ARefusedNodeTriesAgainSlowlyAndJoinsOnceItIsOnTheRoster
   agent.Hear(agent.JoinResultMessage());
 
   EXPECT_THAT(agent.Events(SessionEventKind::kNodeJoined), SizeIs(1));
-  EXPECT_EQ(agent.machine.NextDeadline(), std::nullopt);
+  EXPECT_TRUE(agent.IsAtRest());
 }
 
 TEST(SessionJoiningTest, ANodeThatAnotherProcessHasJoinedIsNotFoughtFor) {
@@ -163,7 +163,7 @@ TEST(SessionJoiningTest, ANodeThatAnotherProcessHasJoinedIsNotFoughtFor) {
 
   agent.Hear(agent.JoinResultMessage(proto::REJECT_REASON_NODE_ELSEWHERE));
 
-  EXPECT_EQ(agent.machine.NextDeadline(), std::nullopt);
+  EXPECT_TRUE(agent.IsAtRest());
   EXPECT_THAT(agent.Events(SessionEventKind::kNodeRefused), SizeIs(3));
 }
 
@@ -194,7 +194,7 @@ TEST(SessionJoiningTest, AProcessThatIsTurnedAwayReconnectsAtGrowingIntervals) {
     waited = wait;
     agent.Wait(wait);
     EXPECT_TRUE(agent.out.reconnect);
-    EXPECT_EQ(agent.machine.NextDeadline(), std::nullopt);
+    EXPECT_TRUE(agent.IsAtRest());
     agent.LinkDownNow();
   }
   EXPECT_FALSE(agent.out.finished.has_value());

@@ -325,7 +325,49 @@ TEST_F(MembershipTest, APeerThatDoesNotSayHelloIsRefusedAfterTenSeconds) {
   EXPECT_THAT(due.send[0].envelope.refused().detail(), HasSubstr("10 s"));
   EXPECT_THAT(due.forget, ElementsAre(kPeer));
   EXPECT_THAT(later.send, IsEmpty());
-  EXPECT_EQ(membership_.NextDeadline(), std::nullopt);
+  EXPECT_EQ(membership_.NextDeadline(), Instant(seconds(30))) << "the next look at silent peers";
+}
+
+TEST_F(MembershipTest, APingOfAWelcomedPeerIsAnswered) {
+  Hello(kPeer, kNorth);
+
+  const MembershipOutbox out = Send(kPeer, Ping());
+
+  ASSERT_THAT(out.send, SizeIs(1));
+  EXPECT_EQ(out.send[0].peer, kPeer);
+  EXPECT_TRUE(out.send[0].envelope.has_ping());
+}
+
+TEST_F(MembershipTest, APeerThatSaysNothingForThreeLooksIsTurnedAwayAtTheFourth) {
+  Hello(kPeer, kNorth);
+  Join(kPeer, kNorth, {"a", "b"});
+  Hello(kOther, kSouth);
+  MembershipOutbox out;
+  for (int look = 1; look <= 3; ++look) {
+    now_ = Instant(seconds(30 * look));
+    membership_.HandleDeadline(now_, out);
+    Send(kOther, Ping());
+  }
+  EXPECT_THAT(out.forget, IsEmpty());
+
+  membership_.HandleDeadline(Instant(seconds(120)), out);
+
+  EXPECT_THAT(out.forget, ElementsAre(kPeer));
+  ASSERT_THAT(out.send, SizeIs(1));
+  EXPECT_EQ(out.send[0].envelope.refused().reason(), proto::REJECT_REASON_STALLED);
+  EXPECT_THAT(Told(out), ElementsAre("left a", "left b"));
+  EXPECT_TRUE(membership_.IsWelcome(kOther));
+}
+
+// Its peers' words are waiting to be read.
+TEST_F(MembershipTest, ACoordinatorThatWasStoppedForLongTurnsNobodyAway) {
+  Hello(kPeer, kNorth);
+  MembershipOutbox out;
+
+  membership_.HandleDeadline(Instant(seconds(3600)), out);
+
+  EXPECT_THAT(out.forget, IsEmpty());
+  EXPECT_EQ(membership_.NextDeadline(), Instant(seconds(3630)));
 }
 
 TEST_F(MembershipTest, RoundAndTransferMessagesOfWelcomedPeersAreLeftToOthers) {

@@ -199,7 +199,7 @@ void ChaosCluster::ExpectNothingLost() {
   const std::string status = result.value("status", "");
   const bool is_spent = job_.is_private && status == "budget_exhausted";
   ASSERT_TRUE(is_spent || status == "completed") << "seed " << seed_ << ": " << result << "\n"
-                                                 << coordinator().standard_error();
+                                                 << coordinator().standard_error() << last_words;
   const RunHistory history = History();
   EXPECT_TRUE(is_spent || history.rounds.size() == static_cast<size_t>(job_.rounds));
   for (const std::vector<NodeId>& survivors : Survivors(history)) {
