@@ -37,9 +37,9 @@ function(skerry_test_headers)
   target_precompile_headers(skerry_test_headers PRIVATE <gmock/gmock.h> <gtest/gtest.h>)
 endfunction()
 
-# skerry_test(NAME n SRCS ... DEPS ... LABELS unit|sim|torch|e2e): one test program. Every gtest case
-# becomes one ctest case, so that they run in parallel and in any order. READS_TREE gives it
-# SKERRY_SOURCE_DIR and SKERRY_BINARY_DIR. OWN_HEADERS: it precompiles headers of its own.
+# skerry_test(NAME n SRCS ... DEPS ... LABELS unit|unit+threads|sim|torch|e2e): one test program.
+# Every gtest case becomes one ctest case, so that they run in parallel and in any order. READS_TREE
+# gives it SKERRY_SOURCE_DIR and SKERRY_BINARY_DIR. OWN_HEADERS: it precompiles headers of its own.
 function(skerry_test)
   cmake_parse_arguments(ARG "READS_TREE;OWN_HEADERS" "NAME" "SRCS;DEPS;LABELS" ${ARGN})
   set(target skerry_${ARG_NAME}_test)
@@ -56,6 +56,7 @@ function(skerry_test)
   target_link_libraries(${target} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest_main)
   set_target_properties(${target} PROPERTIES
       RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
-  gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST
+  # Five seconds to list its tests, the default, are too few for a sanitizer on a busy machine.
+  gtest_discover_tests(${target} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120
       PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT 600)
 endfunction()
