@@ -28,6 +28,7 @@ TEST(IncludeFenceTest, ThirdPartyHeadersAreIncludedInTheirOneFolder) {
        {"common/ml/", "agent/inference/", "agent/quantization/", "agent/online/"}},
       {std::regex(R"(#include <sqlite3)"), {"coordinator/store/"}},
       {std::regex(R"(#include <spdlog/)"), {"common/base/"}},
+      {std::regex(R"(#include <unicode/)"), {"agent/tokenizer/"}},
       {std::regex(R"(#include <kissfft/)"), {"common/privacy/fourier.cc"}},
   };
   for (const SourceFile& source : ReadSources({"common", "agent", "coordinator"})) {
@@ -60,6 +61,8 @@ TEST(IncludeFenceTest, OurOwnDependenciesPointOneWay) {
       {"coordinator/round/",
        {"common/base/", "common/tensor/", "common/config/", "common/protocol/", "common/secagg/",
         "coordinator/selection/"}},
+      {"agent/tokenizer/", leaves},
+      {"agent/conversion/", {"common/base/", "common/tensor/", "agent/tokenizer/"}},
       {"agent/session/",
        {"common/base/", "common/tensor/", "common/config/", "common/privacy/", "common/protocol/",
         "common/secagg/", "common/transport/"}},
