@@ -167,7 +167,6 @@ Json RoundPrivacyJson(const BudgetCharged& charge, bool hides_cohorts) {
 Json HiddenRoundJson(const RoundHistory& round) {
   return {{"round", round.committed.round.value()},
           {"skipped", round.committed.is_skipped},
-          {"committed_unix_ms", round.committed_unix_ms},
           {"update_norm", Number(round.committed.update_norm)},
           {"sha256", round.committed.model_sha256}};
 }

@@ -160,6 +160,7 @@ void HideCohorts(RunView& view) {
   view.bytes_received = 0;
   view.bytes_sent_per_s = 0;
   view.bytes_received_per_s = 0;
+  view.round_elapsed = {};
   if (view.status == RunStatus::kFailed) {
     view.status_detail = "`skerry-coordinator status RUN_DIR --insider` says why";
   }

@@ -15,12 +15,14 @@ const std::regex kSeedable(
 
 TEST(EntropyTest, CryptographyMasksAndNoiseKnowNoSeedableGenerator) {
   size_t line_count = 0;
-  for (const SourceFile& source : ReadSources({"common"})) {
+  for (const SourceFile& source : ReadSources({"common", "coordinator"})) {
     const bool is_protecting = source.path.starts_with("common/crypto/") ||
                                source.path.starts_with("common/secagg/") ||
                                source.path.starts_with("common/privacy/") ||
                                source.path.starts_with("common/ml/private_") ||
-                               source.path.starts_with("common/ml/grid_noise");
+                               source.path.starts_with("common/ml/grid_noise") ||
+                               // the coordinator's noise, and the coins of secret cohorts
+                               source.path.starts_with("coordinator/shell/");
     if (!is_protecting) continue;
     for (size_t i = 0; i < source.lines.size(); ++i, ++line_count) {
       const std::string& line = source.lines[i];

@@ -180,8 +180,9 @@ TEST(ReportDataTest, SecretCohortsLeaveNoTrace) {
   EXPECT_TRUE(data["participation"].is_null());
   EXPECT_TRUE(data["nodes"].empty());
   for (const Json& round : data["rounds"]) {
-    for (const char* key : {"counts", "invited", "attempt", "sent", "received", "wall_s",
-                            "until_quorum_s", "until_closed_s", "committing_s", "weight_sum"}) {
+    for (const char* key :
+         {"counts", "invited", "attempt", "sent", "received", "wall_s", "until_quorum_s",
+          "until_closed_s", "committing_s", "weight_sum", "committed_unix_ms"}) {
       EXPECT_FALSE(round.contains(key)) << key;
     }
     EXPECT_TRUE(round["privacy"]["noise"].is_null());
