@@ -1,6 +1,7 @@
 // The agent's command line. The work is done in libraries; here it is only parsed.
 #include <charconv>
 #include <cmath>
+#include <iostream>
 #include <memory>
 #include <optional>
 #include <string>
@@ -9,7 +10,9 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include "agent/shell/convert_command.h"
 #include "agent/shell/run_command.h"
+#include "agent/shell/tokenize_command.h"
 #include "common/base/log.h"
 #include "common/base/version.h"
 #include "common/config/agent_loader.h"
@@ -154,6 +157,35 @@ void AddRun(CLI::App& app, int& exit_code) {
   });
 }
 
+void AddTokenize(CLI::App& app, int& exit_code) {
+  auto* command = app.add_subcommand("tokenize", "Text on stdin to token ids, or back");
+  auto given = std::make_shared<TokenizeOptions>();
+  auto* source = command->add_option_group("Tokenizer");
+  source->add_option("--model", given->path, "A model's folder");
+  source->add_option("--tokenizer", given->path, "A tokenizer.json");
+  source->require_option(1);
+  command->add_flag("--json", given->is_json, "Print JSON; ids are printed as JSON always");
+  auto* decode = command->add_flag("--decode", given->is_decode,
+                                   "Ids, as JSON or as numbers, on stdin to text");
+  command
+      ->add_flag("--add-special", given->add_special,
+                 "Add the tokens with which the model's prompts begin and end")
+      ->excludes(decode);
+  command->add_flag("--skip-special", given->skip_special, "Leave special tokens out")
+      ->needs(decode);
+  command->callback([=, &exit_code] { exit_code = TokenizeCommand(*given, std::cin, std::cout); });
+}
+
+void AddConvert(CLI::App& app, int& exit_code) {
+  auto* command = app.add_subcommand("convert", "A model of llama2.c to a Hugging Face folder");
+  auto files = std::make_shared<Llama2cFiles>();
+  auto folder = std::make_shared<std::string>();
+  command->add_option("--llama2c", files->checkpoint, "The checkpoint, version 0")->required();
+  command->add_option("--tokenizer", files->tokenizer, "Its tokenizer.bin")->required();
+  command->add_option("-o,--out", *folder, "Folder to write")->required();
+  command->callback([=, &exit_code] { exit_code = ConvertCommand(*files, *folder); });
+}
+
 }  // namespace
 
 int Main(int argc, char** argv) {
@@ -163,6 +195,8 @@ int Main(int argc, char** argv) {
   app.require_subcommand(1);
   int exit_code = 0;
   AddRun(app, exit_code);
+  AddTokenize(app, exit_code);
+  AddConvert(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
