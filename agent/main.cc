@@ -1,4 +1,5 @@
 // The agent's command line. The work is done in libraries; here it is only parsed.
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <iostream>
@@ -11,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "agent/shell/convert_command.h"
+#include "agent/shell/infer_command.h"
 #include "agent/shell/run_command.h"
 #include "agent/shell/tokenize_command.h"
 #include "common/base/log.h"
@@ -186,6 +188,65 @@ void AddConvert(CLI::App& app, int& exit_code) {
   command->callback([=, &exit_code] { exit_code = ConvertCommand(*files, *folder); });
 }
 
+void AddInfer(CLI::App& app, int& exit_code) {
+  auto* command = app.add_subcommand("infer", "Continue a text with a language model");
+  auto options = std::make_shared<InferOptions>();
+  auto token_ids = std::make_shared<std::string>();
+  auto cache_type = std::make_shared<std::string>();
+  auto seed = std::make_shared<uint64_t>(0);
+  command->add_option("--model", options->model, "Folder in the Hugging Face layout")->required();
+  auto prompt = std::make_shared<std::string>();
+  auto* source = command->add_option_group("prompt");
+  CLI::Option* const prompt_option =
+      source->add_option("--prompt", *prompt, "The text to continue");
+  source->add_option("--token-ids", *token_ids,
+                     "The same as token ids, 1,5,9: needs no tokenizer, nothing is added");
+  source->require_option(1);
+  command->add_option("--stop", options->stops, "End the text before this string; may be repeated")
+      ->needs(prompt_option);
+  command->add_option("--max-tokens", options->tokens_max, "How many tokens to add")
+      ->default_val(128);
+  command->add_option("--temperature", options->sampling.temperature,
+                      "0 takes the most likely token");
+  command->add_option("--top-k", options->sampling.top_k, "Only among so many; 0 is all");
+  command->add_option("--top-p", options->sampling.top_p,
+                      "Only among the most likely with this share");
+  const CLI::Option* seed_option =
+      command->add_option("--seed", *seed, "Of sampling; drawn if it is not given");
+  command->add_flag("--ignore-eos", options->ignores_end, "Go on after the end of the text");
+  command->add_option("--cache-type", *cache_type, "f32, f16 or q8");
+  command->add_option("--threads", options->threads, "Threads of the products of a prompt")
+      ->default_val(1)
+      ->check(CLI::Range(1, 1024));
+  command->add_option("--logits-out", options->logits_out,
+                      "Write logits and step_logits to this safetensors file; implies "
+                      "--ignore-eos");
+  command->add_flag("--json", options->is_json, "Print one JSON object at the end");
+  command->callback([=, &exit_code] {
+    absl::StatusOr<std::vector<int64_t>> ids = ParseTokenIds(*token_ids);
+    if (!ids.ok()) {
+      exit_code = Refuse(ids.status());
+      return;
+    }
+    options->token_ids = *std::move(ids);
+    if (prompt_option->count() > 0) options->prompt = *prompt;
+    if (std::find(options->stops.begin(), options->stops.end(), "") != options->stops.end()) {
+      exit_code = Refuse(absl::InvalidArgumentError("--stop must not be empty"));
+      return;
+    }
+    if (seed_option->count() > 0) options->seed = *seed;
+    if (!cache_type->empty()) {
+      options->cache_format = FindCacheFormat(*cache_type);
+      if (!options->cache_format) {
+        exit_code = Refuse(absl::InvalidArgumentError(
+            fmt::format("--cache-type must be f32, f16 or q8, got \"{}\"", *cache_type)));
+        return;
+      }
+    }
+    exit_code = InferCommand(*options);
+  });
+}
+
 }  // namespace
 
 int Main(int argc, char** argv) {
@@ -197,6 +258,7 @@ int Main(int argc, char** argv) {
   AddRun(app, exit_code);
   AddTokenize(app, exit_code);
   AddConvert(app, exit_code);
+  AddInfer(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
