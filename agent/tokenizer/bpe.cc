@@ -134,10 +134,9 @@ absl::Status BpeModel::Tables::ReadMerges(const JsonView& json) {
     left += right;
     const std::optional<int32_t> merged_id = Find(left);
     if (!left_id.has_value() || !right_id.has_value() || !merged_id.has_value()) {
-      const std::string unknown = !merged_id.has_value() ? left
-                                  : !right_id.has_value()
-                                      ? right
-                                      : left.substr(0, left.size() - right.size());
+      const std::string unknown = !left_id.has_value() ? left.substr(0, left.size() - right.size())
+                                  : !right_id.has_value() ? right
+                                                          : left;
       return bad(fmt::format("\"{}\" is not in the vocabulary", unknown));
     }
     merges.insert_or_assign(PairKey(*left_id, *right_id), Merge{rank, *merged_id});
