@@ -28,7 +28,9 @@ absl::StatusOr<nlohmann::json> ParseJson(std::string_view text, const std::strin
   try {
     return nlohmann::json::parse(text);
   } catch (const nlohmann::json::exception& error) {
-    return absl::InvalidArgumentError(fmt::format("{}: not JSON: {}", name, error.what()));
+    // It quotes the file, control characters as eight.
+    const std::string reason = std::string(error.what()).substr(0, 200);
+    return absl::InvalidArgumentError(fmt::format("{}: not JSON: {}", name, reason));
   }
 }
 

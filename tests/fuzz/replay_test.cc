@@ -8,10 +8,12 @@
 
 #include <gtest/gtest.h>
 
-#define SKERRY_FUZZ_TARGETS(X) \
-  X(agent_yaml)                \
-  X(chunk)                     \
-  X(csv) X(envelope) X(idx) X(job_yaml) X(key_files) X(ledger) X(npy) X(roster) X(safetensors)
+#define SKERRY_FUZZ_TARGETS(X)                                                          \
+  X(agent_yaml)                                                                         \
+  X(chunk)                                                                              \
+  X(csv)                                                                                \
+  X(envelope) X(idx) X(job_yaml) X(key_files) X(ledger) X(npy) X(roster) X(safetensors) \
+      X(tokenizer)
 
 #define SKERRY_DECLARE(name) extern "C" int skerry_fuzz_##name(const uint8_t* data, size_t size);
 SKERRY_FUZZ_TARGETS(SKERRY_DECLARE)
