@@ -1,6 +1,7 @@
 #include "agent/inference/model_config.h"
 
 #include <cmath>
+#include <filesystem>
 #include <utility>
 
 #include <fmt/format.h>
@@ -148,7 +149,8 @@ GroupedAttentionConfig ReadGroupedAttention(const LanguageModelConfig& config, K
   if (config.architecture == Architecture::kQwen2) {
     attention.has_input_bias = true;
     if (keys.Flag("use_sliding_window", false)) {
-      keys.Refuse("use_sliding_window", "must be false: sliding windows are not implemented");
+      keys.Refuse("use_sliding_window",
+                  "must be false: every token sees all tokens before it here");
     }
   } else {
     attention.has_input_bias = keys.Flag("attention_bias", false);
@@ -229,19 +231,20 @@ void ReadQuantization(KeyReader& keys, const std::string& source, LanguageModelC
   }
 }
 
-void ReadTokens(KeyReader& keys, LanguageModelConfig& config) {
-  const IntegerRange ids = {.min = 0, .max = config.vocabulary - 1};
-  if (keys.Has("bos_token_id")) config.begin_id = keys.Integer("bos_token_id", ids);
-  if (!keys.Has("eos_token_id")) return;
+// eos_token_id: an id or several.
+std::vector<int64_t> ReadEndIds(KeyReader& keys, int64_t vocabulary) {
+  std::vector<int64_t> ids;
+  if (!keys.Has("eos_token_id")) return ids;
   const Json& end = keys.At("eos_token_id");
   const Json list = end.is_array() ? end : Json::array({end});
   for (const Json& id : list) {
-    if (!id.is_number_integer() || id < 0 || id >= config.vocabulary) {
-      keys.Refuse("eos_token_id", fmt::format("must be 0..{} or a list of such", ids.max));
-      return;
+    if (!id.is_number_integer() || id < 0 || id >= vocabulary) {
+      keys.Refuse("eos_token_id", fmt::format("must be 0..{} or a list of such", vocabulary - 1));
+      return ids;
     }
-    config.end_ids.push_back(id.get<int64_t>());
+    ids.push_back(id.get<int64_t>());
   }
+  return ids;
 }
 
 }  // namespace
@@ -279,6 +282,9 @@ absl::StatusOr<LanguageModelConfig> ParseModelConfig(std::string_view text,
                            config.architecture == Architecture::kDeepseekV3;
   if (is_deepseek) {
     config.attention = ReadLatentAttention(keys);
+    if (!keys.Flag("rope_interleave", true)) {
+      keys.Refuse("rope_interleave", "must be true: neighbours are rotated, as published");
+    }
     if (keys.Has("n_routed_experts")) config.experts = ReadExperts(config.architecture, keys);
   } else {
     config.attention = ReadGroupedAttention(config, keys);
@@ -288,7 +294,10 @@ absl::StatusOr<LanguageModelConfig> ParseModelConfig(std::string_view text,
     }
   }
   ReadQuantization(keys, source, config);
-  ReadTokens(keys, config);
+  if (keys.Has("bos_token_id")) {
+    config.begin_id = keys.Integer("bos_token_id", {.min = 0, .max = config.vocabulary - 1});
+  }
+  config.end_ids = ReadEndIds(keys, config.vocabulary);
   if (!keys.status().ok()) return keys.status();
   return config;
 }
@@ -296,7 +305,18 @@ absl::StatusOr<LanguageModelConfig> ParseModelConfig(std::string_view text,
 absl::StatusOr<LanguageModelConfig> ReadModelConfig(const std::string& folder) {
   const std::string path = folder + "/config.json";
   SKERRY_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kConfigBytesMax));
-  return ParseModelConfig(text, path);
+  SKERRY_ASSIGN_OR_RETURN(LanguageModelConfig config, ParseModelConfig(text, path));
+  const std::string generation_path = folder + "/generation_config.json";
+  if (!std::filesystem::exists(generation_path)) return config;
+  SKERRY_ASSIGN_OR_RETURN(const std::string generation, ReadFile(generation_path, kConfigBytesMax));
+  const Json json = Json::parse(generation, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) {
+    return absl::InvalidArgumentError(fmt::format("{} is not a JSON object", generation_path));
+  }
+  KeyReader keys(json, generation_path);
+  if (keys.Has("eos_token_id")) config.end_ids = ReadEndIds(keys, config.vocabulary);
+  if (!keys.status().ok()) return keys.status();
+  return config;
 }
 
 }  // namespace skerry

@@ -1,5 +1,5 @@
 // What a Hugging Face config.json says of a language model, checked: DeepSeek-V2 and V3/R1, Qwen2
-// and Llama. Whatever would change the arithmetic and is not implemented is refused by name.
+// and Llama. A key that asks for other arithmetic than theirs is refused by name.
 #pragma once
 
 #include <cstdint>
@@ -107,7 +107,8 @@ struct LanguageModelConfig {
 // expected and what came.
 absl::StatusOr<LanguageModelConfig> ParseModelConfig(std::string_view text,
                                                      const std::string& source);
-// config.json of a folder.
+// config.json of a folder, and which tokens end a text from its generation_config.json, if there is
+// one that says so.
 absl::StatusOr<LanguageModelConfig> ReadModelConfig(const std::string& folder);
 
 }  // namespace skerry

@@ -1,5 +1,6 @@
 #include "agent/shell/infer_command.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 
@@ -154,8 +155,12 @@ absl::Status Infer(const InferOptions& options) {
   request.ignores_end = options.ignores_end || request.keeps_logits;
   std::optional<TextOutput> output;
   if (tokenizer) output.emplace(*tokenizer, options.stops, !options.is_json);
+  const std::vector<int64_t>& ends = model->config().end_ids;
   request.on_token = [&](int64_t token) {
     if (!timings.first_token) timings.first_token = clock.Now();
+    const bool is_end =
+        !request.ignores_end && std::find(ends.begin(), ends.end(), token) != ends.end();
+    if (is_end) return true;  // no part of the text, special or not
     if (output) return output->Push(token);
     if (!options.is_json) {
       std::fputs(fmt::format("{} ", token).c_str(), stdout);

@@ -1,6 +1,10 @@
 // `skerry-agent infer` as a user runs it, on a reference model.
+#include <filesystem>
+#include <sstream>
+
 #include <fmt/format.h>
 
+#include "common/base/file.h"
 #include "common/tensor/safetensors.h"
 #include "tests/e2e/deployment.h"
 #include "tests/support/status_matchers.h"
@@ -54,6 +58,30 @@ TEST_F(InferenceTest, TokenIdsGiveTokenIdsAndLogits) {
   std::string expected;
   for (const auto& id : json.at("generated_ids")) expected += fmt::format("{} ", id.get<int>());
   EXPECT_EQ(plain.standard_output(), expected + "\n");
+}
+
+TEST_F(InferenceTest, ATokenThatEndsTheTextIsNotShown) {
+  const std::string prompt = "0,170,147,58,304";
+  Subprocess all = Infer({"--token-ids", prompt, "--max-tokens", "4", "--ignore-eos"});
+  ASSERT_EQ(all.WaitForExit(), 0) << all.standard_error();
+  std::istringstream ids(all.standard_output());
+  int first = 0;
+  int second = 0;
+  ASSERT_TRUE(ids >> first >> second);
+  ASSERT_NE(first, second);
+  for (const char* name : {"config.json", "model.safetensors"}) {
+    std::filesystem::create_symlink(
+        fmt::format("{}/tests/golden/models/deepseek_v3/{}", SKERRY_SOURCE_DIR, name),
+        folder_ / name);
+  }
+  ASSERT_OK(WriteFileAtomically(folder_ / "generation_config.json",
+                                fmt::format("{{\"eos_token_id\": {}}}", second)));
+
+  Subprocess infer({AgentProgram(), "infer", "--model", folder_.path(), "--token-ids", prompt,
+                    "--max-tokens", "4"});
+
+  ASSERT_EQ(infer.WaitForExit(), 0) << infer.standard_error();
+  EXPECT_EQ(infer.standard_output(), fmt::format("{} \n", first));
 }
 
 TEST_F(InferenceTest, ASeedRepeatsItselfAndCacheTypesDiffer) {

@@ -121,6 +121,18 @@ TEST_F(ModelErrorsTest, NeitherConfigNorWeights) {
                 HasSubstr("model.safetensors: shorter"));
 }
 
+TEST_F(ModelErrorsTest, GenerationConfigSaysWhichTokensEndAText) {
+  folder_.Write();
+  folder_.WriteFile("generation_config.json", R"({"eos_token_id": [7, 9]})");
+  ASSERT_OK_AND_ASSIGN(const LanguageModelConfig config, ReadModelConfig(folder_.path()));
+  EXPECT_EQ(config.end_ids, (std::vector<int64_t>{7, 9}));
+  folder_.WriteFile("generation_config.json", R"({"eos_token_id": 320})");
+  ExpectRefused(folder_.path(), absl::StatusCode::kInvalidArgument,
+                HasSubstr("generation_config.json: eos_token_id must be 0..319"));
+  folder_.WriteFile("generation_config.json", "{}");
+  EXPECT_EQ(ReadModelConfig(folder_.path())->end_ids, std::vector<int64_t>{1});
+}
+
 struct BadKey {
   const char* model;
   const char* key;
@@ -148,6 +160,7 @@ TEST(ModelConfigTest, EachContradictionNamesItsKey) {
       {"deepseek_v3", "quantization_config", "{\"quant_method\": \"gptq\"}",
        "quant_method must be fp8"},
       {"deepseek_v3", "eos_token_id", "320", "eos_token_id must be 0..319"},
+      {"deepseek_v3", "rope_interleave", "false", "rope_interleave must be true"},
       {"qwen2", "use_sliding_window", "true", "use_sliding_window must be false"},
       {"qwen2", "num_key_value_heads", "4", "must divide num_attention_heads"},
       {"qwen2", "hidden_size", "100", "must be a multiple of num_attention_heads"},
