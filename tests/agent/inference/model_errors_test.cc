@@ -121,6 +121,19 @@ TEST_F(ModelErrorsTest, NeitherConfigNorWeights) {
                 HasSubstr("model.safetensors: shorter"));
 }
 
+TEST_F(ModelErrorsTest, ATextLongerThanTheModelsPositionsIsRefusedAndChangesNothing) {
+  folder_.config["max_position_embeddings"] = 8;
+  ASSERT_OK_AND_ASSIGN(const auto model, LanguageModel::Load(folder_.Write(), {}));
+  KeyValueCache cache = model->MakeCache(CacheFormat::kF32);
+  const std::vector<int64_t> tokens(5, 1);
+  ASSERT_OK(model->Forward(tokens, cache, LanguageModel::Logits::kLast).status());
+
+  EXPECT_THAT(model->Forward(tokens, cache, LanguageModel::Logits::kLast),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("10 tokens, the model has 8 positions")));
+  EXPECT_EQ(cache.length(), 5u);
+}
+
 TEST_F(ModelErrorsTest, GenerationConfigSaysWhichTokensEndAText) {
   folder_.Write();
   folder_.WriteFile("generation_config.json", R"({"eos_token_id": [7, 9]})");
